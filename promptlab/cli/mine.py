@@ -1,0 +1,51 @@
+"""promptlab mine: run or resume an experiment."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from promptlab.cli.arguments import AsJson, ExperimentPath, Limit, Overrides
+
+
+def mine(
+    experiment: ExperimentPath,
+    overrides: Overrides = None,
+    limit: Limit = None,
+    no_test: Annotated[
+        bool, typer.Option("--no-test", help="Leave test unread: dev only, no winner is named.")
+    ] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Ask everything anew: no cache, a new run.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before spending.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run an experiment, or go on with it: the same command resumes and pays for nothing twice.
+
+    Example: promptlab mine experiments/support_intent/experiment.yaml
+    """
+    from promptlab.cli.progress import progress
+    from promptlab.cli.show import console, leaderboard, plan_lines, print_json, verdict_lines
+    from promptlab.experiment import Experiment
+    from promptlab.forecast import forecast
+    from promptlab.prepare import prepare
+    from promptlab.run import Options
+    from promptlab.run import mine as run_mine
+
+    loaded = Experiment.load(experiment, overrides or ())
+    out = console(error=as_json)
+    prepared = prepare(loaded, limit, test=not no_test)
+    expected = forecast(prepared)
+    for line in (*prepared.rows.notes, *plan_lines(prepared, expected)):
+        out.print(line, highlight=False, markup=False)
+    paid = any(not model.endpoint.embedded for model in loaded.models)
+    if paid and not yes and out.is_terminal and not typer.confirm("Go on?", default=True, err=as_json):
+        raise typer.Exit(0)
+    with progress(out, loaded.search.budget) as watch:
+        run = run_mine(loaded, Options(fresh, limit, not no_test, tuple(overrides or ())), watch)
+    if as_json:
+        print_json({"run": run.id, "folder": str(run.folder), "results": run.rows})
+        return
+    out.print(leaderboard(run.rows))
+    for line in verdict_lines(run):
+        out.print(line, highlight=False, markup=False)

@@ -1,0 +1,28 @@
+"""promptlab plan: what a run would try, take and be able to tell, before anything is spent."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from promptlab.cli.arguments import AsJson, ExperimentPath, Limit, Overrides
+
+
+def plan(experiment: ExperimentPath, overrides: Overrides = None, limit: Limit = None, as_json: AsJson = False) -> None:
+    """Show the space, the calls, tokens and dollars it would take, and the smallest difference these rows can resolve.
+
+    Example: promptlab plan experiments/support_intent/experiment.yaml
+    """
+    from promptlab.cli.show import console, plan_lines, print_json, space_table
+    from promptlab.experiment import Experiment
+    from promptlab.forecast import forecast
+    from promptlab.prepare import prepare
+
+    prepared = prepare(Experiment.load(experiment, overrides or ()), limit)
+    expected = forecast(prepared)
+    if as_json:
+        print_json(asdict(expected))
+        return
+    out = console()
+    out.print(space_table(prepared))
+    for line in (*prepared.rows.notes, *plan_lines(prepared, expected)):
+        out.print(line, highlight=False, markup=False)

@@ -1,0 +1,7 @@
+"""promptlab score"""
+
+from __future__ import annotations
+
+
+def score() -> None:
+    """TODO"""

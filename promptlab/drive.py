@@ -1,0 +1,198 @@
+"""Runs flows over a transport: ``width`` workers on one lazy iterator, no barrier, one writer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Protocol, TypeVar
+
+from promptlab.errors import CallFailed, EndpointUnusable, PromptlabError
+from promptlab.meter import Cost, Meter
+from promptlab.records import Call, Flow, Request
+
+T = TypeVar("T")
+
+
+class Transport(Protocol):
+    """What touches the wire."""
+
+    width: int
+
+    async def call(self, request: Request) -> Call:
+        """The call, made. A failed one carries ``error``; EndpointUnusable is raised for what cannot go on."""
+
+
+class Log(Protocol):
+    """What remembers calls."""
+
+    def known(self, key: str) -> Call | None:
+        """The call of this key, if it was ever answered."""
+
+    def record(self, call: Call) -> None:
+        """Keep a call that was made or found."""
+
+
+class Halt:
+    """Asks everything to stop: no new calls start; those in flight may land."""
+
+    def __init__(self) -> None:
+        self.reason: PromptlabError | None = None
+        self.event = asyncio.Event()
+
+    def __call__(self, reason: PromptlabError) -> None:
+        """Stop for this reason; the first one stands."""
+        self.reason = self.reason or reason
+        self.event.set()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[T]):
+    """What one flow gave: its value and every call it took, in order."""
+
+    value: T
+    calls: tuple[Call, ...]
+
+
+class _Stopped(Exception):  # noqa: N818 - not an error: the budget is spent, or a halt was asked for
+    """No further call may start."""
+
+
+class Driver:
+    """Drives flows; keeps every answered call in the log before anything else sees it."""
+
+    def __init__(self, transport: Transport, log: Log, meter: Meter, halt: Halt, drain: float = 10.0) -> None:
+        self.transport = transport
+        self.log = log
+        self.meter = meter
+        self.halt = halt
+        self.drain = drain
+        self.landed: Callable[[Call], None] = lambda _: None  # progress looks on here
+        self._flying: dict[str, asyncio.Future[Call]] = {}
+        self._failures = 0
+        self._hits = 0
+
+    async def run(self, flows: Iterable[Flow[T]]) -> list[Outcome[T] | None]:
+        """The outcomes in plan order; None where the budget was spent before the flow was done.
+
+        Raises Interrupted after a halt, EndpointUnusable when the endpoint cannot go on, BadInput where a flow cannot;
+        each time what is in flight may land first, for ``drain`` seconds.
+        """
+        outcomes: dict[int, Outcome[T]] = {}
+        plan = enumerate(flows)
+        self.meter.reopen()
+        crew = [asyncio.create_task(self._work(plan, outcomes)) for _ in range(self.transport.width)]
+        stop = asyncio.create_task(self.halt.event.wait())
+        try:
+            working: asyncio.Future[Any] = asyncio.gather(*crew)
+            waiting: list[asyncio.Future[Any]] = [working, stop]
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                await asyncio.wait([working], timeout=self.drain)
+            if working.done():
+                working.result()
+        finally:
+            for task in (*crew, stop):
+                task.cancel()
+            await asyncio.gather(*crew, stop, return_exceptions=True)
+        if self.halt.reason is not None:
+            raise self.halt.reason
+        return [outcomes.get(place) for place in range(max(outcomes, default=-1) + 1)]
+
+    async def _work(self, plan: Iterator[tuple[int, Flow[T]]], outcomes: dict[int, Outcome[T]]) -> None:
+        for place, flow in plan:
+            try:
+                if self.halt.reason is not None:
+                    return
+                outcomes[place] = await self._drive(flow)
+            except _Stopped:
+                return
+            except PromptlabError as error:
+                self.halt(error)
+                return
+            finally:
+                flow.close()
+
+    async def _drive(self, flow: Flow[T]) -> Outcome[T]:
+        calls: list[Call] = []
+        try:
+            step: Request | Awaitable[Any] = next(flow)
+            while True:
+                if isinstance(step, Request):
+                    call = await self._ask(step)
+                    calls.append(call)
+                    done = call.completion
+                    step = flow.throw(CallFailed(call.error)) if done is None else flow.send(done)
+                else:
+                    step = await _awaited(flow, step)
+        except StopIteration as stop:
+            return Outcome(stop.value, tuple(calls))
+
+    async def _ask(self, request: Request) -> Call:
+        held = await self.meter.admit(request)
+        if held is None:
+            raise _Stopped
+        if not held.calls:
+            return await self._again(request)
+        call: Call | None = None
+        flying = self._flying[request.key] = asyncio.get_running_loop().create_future()
+        try:
+            call = await self._known(request.key) or await self._send(request)
+            flying.set_result(call)
+        except BaseException as error:
+            if not flying.done():
+                flying.set_exception(error) if isinstance(error, Exception) else flying.cancel()
+            raise
+        finally:
+            self._land(request, held, call, flying)
+        return call
+
+    def _land(self, request: Request, held: Cost, call: Call | None, flying: asyncio.Future[Call]) -> None:
+        del self._flying[request.key]
+        if flying.done() and not flying.cancelled():
+            flying.exception()  # looked at: whoever raised it reports it
+        self.meter.land(held, call)
+        if call is None or call.error:
+            self.meter.forget(request.key)
+        if call is not None:
+            self.landed(call)
+
+    async def _again(self, request: Request) -> Call:
+        """A key that was asked before in this run: joined while in flight, else read from the log. Costs nothing."""
+        flying = self._flying.get(request.key)
+        call = await asyncio.shield(flying) if flying else self.log.known(request.key)
+        if call is None:  # it failed meanwhile
+            return await self._ask(request)
+        return replace(call, cached=True)
+
+    async def _known(self, key: str) -> Call | None:
+        call = self.log.known(key)
+        if call is not None:
+            self._hits += 1
+            if self._hits % 64 == 0:
+                await asyncio.sleep(0)  # a run that is all known still hears signals and shows progress
+        return call
+
+    async def _send(self, request: Request) -> Call:
+        if self.halt.reason is not None:
+            raise _Stopped
+        call = await self.transport.call(request)
+        if call.completion is not None:
+            self._failures = 0
+        else:
+            self._failures += 1
+            if self._failures >= max(20, 2 * self.transport.width):
+                raise EndpointUnusable(
+                    f"{self._failures} calls failed in a row; the last one: {call.error}. "
+                    "Nothing is lost: run the same command to go on."
+                )
+        self.log.record(call)
+        return call
+
+
+async def _awaited(flow: Flow[T], step: Awaitable[Any]) -> Any:
+    try:
+        value = await step
+    except Exception as error:  # noqa: BLE001 - a user's coroutine may raise anything; its flow says what it means
+        return flow.throw(error)
+    return flow.send(value)

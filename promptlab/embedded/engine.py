@@ -1,0 +1,156 @@
+"""From a chat to an answer: a pure function of the messages and the parameters."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from promptlab.embedded.classify import FALLBACKS, Sight, choose, gather
+from promptlab.embedded.extract import find
+from promptlab.embedded.labels import Label, key
+from promptlab.embedded.noise import generator
+from promptlab.embedded.pieces import count, count_chat, cut
+from promptlab.embedded.prompt import Ask, read
+from promptlab.embedded.replies import Reply, read_reply
+from promptlab.embedded.say import Manner, Thought, say
+
+MODELS: Mapping[str, Sight] = {
+    "small": Sight(wide=False, second_look=False, noise=0.08),
+    "big": Sight(wide=True, second_look=True, noise=0.03),
+}
+"""The models that the engine offers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """How to answer. ``json_keys`` and ``choices`` come from a response format: keys of the object, allowed answers."""
+
+    model: str = "small"
+    temperature: float = 1.0
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    seed: int = 0
+    json_keys: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the engine said; tokens as ``pieces`` counts them."""
+
+    text: str
+    finish_reason: Literal["stop", "length"]
+    tokens_in: int
+    tokens_out: int
+
+
+def content(value: Any) -> str:
+    """A message's content as text: a string, or OpenAI's list of text parts joined; None is empty."""
+    if isinstance(value, str):
+        return value
+    return "\n".join(str(part["text"]) for part in value) if value else ""
+
+
+def _distinct(names: Sequence[str]) -> tuple[Label, ...]:
+    return tuple(Label(name) for name in {key(name): name for name in reversed(names)}.values())[::-1]
+
+
+def _labelled(ask: Ask, labels: tuple[Label, ...]) -> list[tuple[str, str]]:
+    """Passages that name exactly one label: they say something about it, as a demonstration does."""
+    out = []
+    for passage in ask.passages:
+        named = [x.name for x in labels if len(x.name) > 2 and x.name.casefold() in passage.casefold()]
+        if len(named) == 1:
+            out.append((passage, named[0]))
+    return out
+
+
+def _is_yes_no(labels: Sequence[Label]) -> bool:
+    return {"yes", "no"} <= {key(x.name) for x in labels}
+
+
+def _missing(ask: Ask) -> str:
+    """What the prompt wants to hear when the passages do not answer: its own words, or a label of that meaning."""
+    lacking = (x.name for x in ask.labels if key(x.name) in FALLBACKS or key(x.name).startswith(("not ", "no ")))
+    return ask.form.missing or next(lacking, "")
+
+
+def _extracted(ask: Ask, sight: Sight, luck: tuple[random.Random, float]) -> Thought | None:
+    missing = _missing(ask)
+    found = find(ask.query, ask.passages, bool(missing), sight, luck)
+    if not found.span:
+        return Thought(missing, found.reason) if missing else None
+    spelled = next((x.name for x in ask.labels if key(x.name) == key(found.span)), found.span)
+    return Thought(spelled, found.reason, found.sentence)
+
+
+def _thought(ask: Ask, replies: Sequence[Reply], params: Params, chance: random.Random) -> Thought | None:
+    """What the request lets the engine know; None if that is nothing."""
+    luck = (chance, params.temperature)
+    if ask.passages and (not ask.sure or _is_yes_no(ask.labels)):
+        return _extracted(ask, MODELS[params.model], luck)
+    if ask.form.missing and not ask.labels and "?" in ask.query:
+        return Thought(ask.form.missing, "Nothing in this request tells the answer.")
+    labels = ask.labels or _distinct([reply.answer for reply in replies if reply.answer])
+    if not labels:
+        return None
+    pairs = [(demo.text, reply.answer) for demo, reply in zip(ask.demos, replies, strict=True)]
+    evidence = gather(labels, pairs + _labelled(ask, labels))
+    choice = choose(ask.query, labels, evidence, MODELS[params.model], luck)
+    return Thought(choice.label, choice.reason)
+
+
+def _at_a_loss(ask: Ask) -> str:
+    if ask.passages:
+        return "I do not know: the passages do not seem to answer this."
+    if "?" in ask.query and not ask.demos:
+        return "I do not know the answer: nothing in this request tells me."
+    return "I cannot tell which answers are possible here: the request names no labels and shows no examples."
+
+
+def _chattiness(ask: Ask, replies: Sequence[Reply]) -> float:
+    """The share of prose: less where the prompt says how to answer, ends with ``Label:`` or shows an example."""
+    share = 0.6
+    if ask.form.asked:
+        share = 0.35
+    if ask.cued or replies:
+        share = min(share, 0.2)
+    return share
+
+
+def _formatted(ask: Ask, params: Params) -> Ask:
+    """The request with its response format's keys and choices in place of what the prompt says."""
+    if params.json_keys:
+        ask = replace(ask, form=replace(ask.form, json_keys=params.json_keys, terse=True))
+    if params.choices:
+        notes = {key(x.name): x.description for x in ask.labels}
+        ask = replace(ask, labels=tuple(Label(c, notes.get(key(c), "")) for c in params.choices), sure=True)
+    return ask
+
+
+def _words(ask: Ask, params: Params, chance: random.Random) -> str:
+    replies = [read_reply(demo.output, ask.labels) for demo in ask.demos]
+    thought = _thought(ask, replies, params, chance)
+    if thought is None:
+        loss = _at_a_loss(ask)
+        return loss if not params.json_keys else say(Thought("", loss), Manner(ask.form, None, 0.0), chance)
+    manner = Manner(ask.form, replies[-1] if len(replies) >= 2 else None, _chattiness(ask, replies))
+    return say(thought, manner, chance)
+
+
+def _stopped(text: str, stop: Sequence[str]) -> str:
+    places = [place for mark in stop if mark and (place := text.find(mark)) >= 0]
+    return text[: min(places)] if places else text
+
+
+def answer(messages: Sequence[Mapping[str, Any]], params: Params = Params()) -> Answer:
+    """Answers ``messages`` (role and content each). The same arguments give the same answer, always and everywhere."""
+    chat = [(str(message["role"]), content(message.get("content"))) for message in messages]
+    ask = _formatted(read(chat), params)
+    text = _stopped(_words(ask, params, generator(chat, params.seed)), params.stop)
+    cut_off = False
+    if params.max_tokens is not None:
+        text, cut_off = cut(text, params.max_tokens)
+    return Answer(text, "length" if cut_off else "stop", count_chat(text for _, text in chat), count(text))

@@ -1,0 +1,237 @@
+"""experiment.yaml → Experiment: parsed, checked and frozen. Every problem of the file is told at once."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from promptlab.answer import parser
+from promptlab.errors import BadInput, Problem, nearest
+from promptlab.experiment_bank import BankSpec, read_bank
+from promptlab.experiment_data import Data, LabelName, SplitPlan, existing_file, read_data
+from promptlab.experiment_file import ExperimentFile, check_shape
+from promptlab.experiment_models import read_models, read_params
+from promptlab.experiment_search import (
+    MetricSpec,
+    Search,
+    check_budget,
+    read_baseline,
+    read_metrics,
+    read_search,
+    read_space,
+)
+from promptlab.experiment_sheet import Sheet, read_sheet, where
+from promptlab.records import Model
+from promptlab.yaml_file import Key
+
+__all__ = [
+    "BankSpec",
+    "Data",
+    "Experiment",
+    "LabelName",
+    "MetricSpec",
+    "Search",
+    "SplitPlan",
+    "canonical",
+    "missing_keys",
+]
+
+FILE = "experiment.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """A checked experiment: the files exist and the settings fit together; templates and rows are not read yet.
+
+    ``params`` maps each parameter to the tuple of its values (several = a slot; null = not sent). ``space_pins`` maps
+    slots to the values that are left, ``exclude`` are the holes, ``baseline`` slot values (None: the file names none).
+    ``answer`` is None where every template says its own or the default holds. ``source`` is the file's text;
+    ``files`` are the file itself and all that it names but templates: rows, bank, labels, schemas.
+    """
+
+    path: Path
+    name: str
+    source: str
+    models: tuple[Model, ...]
+    params: Mapping[str, tuple[Any, ...]]
+    data: Data
+    templates: tuple[Path, ...]
+    bank: BankSpec | None
+    space_pins: Mapping[str, tuple[Any, ...]]
+    exclude: tuple[Mapping[str, Any], ...]
+    answer: str | None
+    metrics: Mapping[str, MetricSpec]
+    baseline: Mapping[str, Any] | None
+    search: Search
+    seed: int = 7
+    files: tuple[Path, ...] = ()
+    places: Mapping[Key, tuple[str, int]] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
+        """Read a file, or the experiment.yaml of a folder; ``overrides`` are `key=value` as `--set` takes them.
+
+        Raises BadInput with every problem: file and line, or the `--set` that brought it.
+        """
+        sheet = read_sheet(_file(Path(path)), overrides)
+        experiment = _read(sheet, check_shape(sheet))
+        if sheet.problems or experiment is None:
+            raise BadInput(
+                sorted(sheet.problems, key=lambda each: (each.path != str(sheet.path), each.path, each.line))
+            )
+        return experiment
+
+    @property
+    def folder(self) -> Path:
+        """Where the experiment lives: what its paths are relative to, and where its runs go."""
+        return self.path.parent
+
+    def problem(self, key: Key, message: str, remedy: str = "") -> Problem:
+        """A problem at a key of the file, like ("baseline", "task"): for checks that need templates or rows."""
+        path, line = where(self.places, key, str(self.path))
+        return Problem(message, path, line, remedy)
+
+
+def _file(path: Path) -> Path:
+    """The experiment file that a path means."""
+    try:
+        if path.is_dir():
+            path = path / FILE
+        if path.is_file():
+            return path
+        names = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+    except (OSError, ValueError):
+        names = []
+    near = nearest(path.name, names)
+    raise BadInput([Problem("there is no such file", str(path), 0, near if near.startswith("Did") else "")])
+
+
+def _read(sheet: Sheet, file: ExperimentFile) -> Experiment | None:
+    """Build every part, noting problems on the sheet; None where a part that cannot be left out is missing."""
+    models = read_models(sheet, file.endpoint, file.models)
+    params = read_params(sheet, file.params)
+    data = read_data(sheet, file.data, trains=bool(file.bank and file.bank.from_ == "train"))
+    templates = _templates(sheet, file.templates)
+    bank = read_bank(sheet, file.bank, data)
+    pins, holes = read_space(sheet, file.space or {})
+    metrics = read_metrics(sheet, file.metrics)
+    search = read_search(sheet, file.search, metrics)
+    check_budget(sheet, search, models, params)
+    if data is None:
+        return None
+    return Experiment(
+        path=sheet.path,
+        name=file.name or _name(sheet.path),
+        source=sheet.source,
+        models=models,
+        params=params,
+        data=data,
+        templates=templates,
+        bank=bank,
+        space_pins=pins,
+        exclude=holes,
+        answer=_answer(sheet, file.answer),
+        metrics=metrics,
+        baseline=read_baseline(sheet, file.baseline),
+        search=search,
+        seed=7 if file.seed is None else file.seed,
+        files=(sheet.path, *(each for each in dict.fromkeys(sheet.files) if each not in templates)),
+        places=sheet.places,
+    )
+
+
+def _name(path: Path) -> str:
+    return path.absolute().parent.name if path.name == FILE else path.stem
+
+
+def _answer(sheet: Sheet, spec: str | None) -> str | None:
+    if spec is not None:
+        try:
+            parser(spec)
+        except BadInput as error:
+            for each in error.problems:
+                sheet.add(("answer",), each.message, each.remedy)
+    return spec
+
+
+def _templates(sheet: Sheet, patterns: Sequence[str] | None) -> tuple[Path, ...]:
+    """The template files, sorted, each once. One whose name starts with `_` is a part of others: no glob finds it."""
+    if patterns is None:
+        if not sheet.given("templates"):
+            sheet.add((), "`templates` is missing", "Name template files, like templates: [templates/*.j2].")
+        return ()
+    found: set[Path] = set()
+    for place, pattern in enumerate(patterns):
+        key: Key = ("templates", place)
+        if not glob.has_magic(pattern):
+            found.add(existing_file(sheet, key, pattern))
+            continue
+        paths = (sheet.folder / each for each in glob.iglob(pattern, root_dir=sheet.folder, recursive=True))  # noqa: PTH207 - Path.glob takes neither .. nor absolute patterns
+        files = {Path(os.path.normpath(each)) for each in paths if not each.name.startswith("_") and each.is_file()}
+        if not files:
+            sheet.add(key, f"{sheet.name(key)}: no file matches {pattern!r}", f"Paths are relative to {sheet.folder}.")
+        found |= files
+    return tuple(sorted(found))
+
+
+def missing_keys(experiment: Experiment, environ: Mapping[str, str] = os.environ) -> list[Problem]:
+    """The variables that should hold API keys and do not: asked when a run starts, not when a file is read."""
+    users: dict[str, list[str]] = {}
+    for model in experiment.models:
+        if model.endpoint.api_key_env and not environ.get(model.endpoint.api_key_env, "").strip():
+            users.setdefault(model.endpoint.api_key_env, []).append(model.name)
+    return [
+        experiment.problem(
+            ("endpoint", "api_key_env"),
+            f"the environment variable {variable} is not set; it should hold the key for {', '.join(names)}",
+            f"export {variable}=…",
+        )
+        for variable, names in users.items()
+    ]
+
+
+def canonical(experiment: Experiment) -> dict[str, Any]:
+    """All of the file that can change a decision, as JSON-able values: half of a run's identity.
+
+    The other half is what the files hold (rows, bank, templates, metric sources). Not in it: the experiment's name,
+    paths, keys, minutes and whatever only says how fast requests go. Order stays where it decides the plan: pairs.
+    """
+    data, bank, search = experiment.data, experiment.bank, experiment.search
+    budget = {name: cap for name, cap in asdict(search.budget).items() if name != "minutes"}
+    return {
+        "models": [_canonical_model(model) for model in experiment.models],
+        "params": _pairs(experiment.params),
+        "data": {
+            "files": sorted(data.paths),
+            "columns": asdict(data.columns),
+            "labels": None if data.labels is None else [[each.name, each.description] for each in data.labels],
+            "split": asdict(data.split),
+        },
+        "bank": bank and {**asdict(bank), "path": "train" if bank.path == "train" else "file"},
+        "space": _pairs(experiment.space_pins),
+        "exclude": [dict(hole) for hole in experiment.exclude],
+        "answer": experiment.answer,
+        "metrics": {name: asdict(each) for name, each in experiment.metrics.items()},
+        "baseline": None if experiment.baseline is None else dict(experiment.baseline),
+        "search": {**asdict(search), "budget": budget},
+        "seed": experiment.seed,
+    }
+
+
+def _canonical_model(model: Model) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "id": model.id,
+        "endpoint": model.endpoint.identity,
+        "max_errors": model.endpoint.max_errors,
+        "price": model.price and asdict(model.price),
+        "params": dict(model.params),
+    }
+
+
+def _pairs(values: Mapping[str, Sequence[Any]]) -> list[list[Any]]:
+    return [[name, list(each)] for name, each in values.items()]

@@ -1,0 +1,107 @@
+"""The end: finalists fixed on dev, then they and the baseline on test, once. The only one to score test."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from promptlab.drive import Driver
+from promptlab.meter import Cost, worst_case
+from promptlab.mine import Predict, too_many_errors
+from promptlab.predict import Task
+from promptlab.records import Example, Prediction, Variant
+from promptlab.ties import tie_set
+from promptlab.view import View
+
+WIDEST = 200  # variants among which the tie set is sought; more would only add hopeless ones
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What dev decides, before test is opened. Rows of the view throughout.
+
+    ``full`` were scored on every row that the baseline was; ``finalists`` are the best of them; ``tied`` is the set
+    that holds the best of them at 95 %; ``pick`` is dev's choice: the best finalist, or the baseline if none is above it.
+    """
+
+    full: tuple[int, ...]
+    finalists: tuple[int, ...]
+    tied: frozenset[int]
+    pick: int
+
+
+def choose(view: View, seed: int) -> Choice:
+    """The finalists, the tie set and the pick, from dev alone."""
+    deltas = view.deltas()
+    depth = view.asked[0].sum()
+    ranked = [v for v in view.ranking() if not math.isnan(deltas[v])]
+    full = [v for v in ranked if view.asked[v].sum() >= depth]
+    finalists = [v for v in full if v != 0][: view.finalists]
+    pick = finalists[0] if finalists and deltas[finalists[0]] > 0 else 0
+    among = sorted({0, *full[:WIDEST]})
+    tied: set[int] = set()
+    if len(among) > 1 and depth > 1:
+        rows = view.asked[0].nonzero()[0]
+        weights = view.weights[rows]
+        keep = tie_set(view.scores[np.ix_(among, rows)] * (weights / weights.mean()), seed=seed)
+        tied = {v for v, stays in zip(among, keep, strict=True) if stays}
+    return Choice(tuple(full), tuple(finalists), frozenset(tied), pick)
+
+
+async def score_test(
+    view: View,
+    choice: Choice,
+    test: Sequence[Example],
+    predict: Predict,
+    driver: Driver,
+    repeats: int,
+    max_errors: float,
+) -> tuple[Prediction, ...]:
+    """The baseline and the finalists on every test row; what the search kept back pays for it.
+
+    Raises EndpointUnusable when too many calls failed, so that test is not read by halves.
+    """
+    driver.meter.reserved = Cost()
+    rows = (0, *choice.finalists)
+    cells = [
+        (view.variants[v], example, r)
+        for start in range(0, len(test), 8)
+        for v in rows
+        for example in test[start : start + 8]
+        for r in range(repeats)
+    ]
+    outcomes = await driver.run(predict(*cell) for cell in cells)
+    found = [replace(outcome.value, calls=outcome.calls) for outcome in outcomes if outcome]
+    too_many_errors(found, max_errors)
+    return tuple(found)
+
+
+def reserve(task: Task, test: Sequence[Example], repeats: int, cap: Cost) -> Callable[[View], Cost]:
+    """How much the test calls of the baseline and of any finalists can cost at most, for the variants still alive."""
+    counted = math.isinf(cap.tokens) and math.isinf(cap.usd)
+    known: dict[str, Cost] = {}
+
+    def bound(variant: Variant) -> Cost:
+        if variant.id not in known:
+            prompt = task.prompt(variant)
+            costs = [worst_case(prompt.request(prompt.messages(example))) for example in test]
+            known[variant.id] = sum(costs, Cost()) * repeats
+        return known[variant.id]
+
+    def held(view: View) -> Cost:
+        seats = min(view.finalists, view.space.size)
+        calls = (seats + 1) * len(test) * repeats
+        if counted or not test:
+            return Cost(calls)
+        costs = [bound(view.variants[v]) for v in range(1, len(view.variants)) if view.live[v]] or [
+            bound(view.variants[0])
+        ]
+        tokens = sum(sorted((c.tokens for c in costs), reverse=True)[:seats])
+        usd = sum(sorted((c.usd for c in costs), reverse=True)[:seats])
+        base = bound(view.variants[0])
+        return Cost(calls, tokens + base.tokens, usd + base.usd)
+
+    return held

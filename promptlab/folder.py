@@ -1,0 +1,60 @@
+"""Where things are kept: the project's folder, a run's folder, its lock, the files it was made from."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from promptlab.errors import BadInput, Problem
+
+PROJECT = ".promptlab"
+LOG = "run.sqlite"
+
+
+def project_of(path: Path) -> Path:
+    """The project's folder (cache, test reads): beside the nearest .promptlab, .git or pyproject.toml above a file."""
+    folder = path.resolve().parent
+    for each in (folder, *folder.parents):
+        if any((each / mark).exists() for mark in (PROJECT, ".git", "pyproject.toml")):
+            return each / PROJECT
+    return folder / PROJECT
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a run's folder; the lock dies with the process. Raises BadInput naming who holds it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / "run.lock", timeout=0)
+        holder = folder / "run.pid"
+        with lock:
+            holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+            yield
+    except Timeout:
+        who = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
+        remedy = "Wait for it, or stop it; the same command then goes on."
+        raise BadInput(Problem(f"this run is going on already: {who}", str(folder), remedy=remedy)) from None
+    except OSError as error:
+        raise BadInput(Problem(f"cannot write here: {error.strerror}", str(folder))) from error
+
+
+def gather(paths: Iterable[Path]) -> tuple[Path, dict[str, bytes]]:
+    """The contents of files by path relative to the folder that holds them all, and that folder."""
+    known = sorted({path.resolve() for path in paths})
+    root = Path(os.path.commonpath([path.parent for path in known]))
+    return root, {path.relative_to(root).as_posix(): path.read_bytes() for path in known}
+
+
+def restore(files: Mapping[str, bytes], folder: Path) -> None:
+    """Lay stored files out again under a folder; none may leave it."""
+    for name, content in files.items():
+        path = (folder / name).resolve()
+        if folder.resolve() not in path.parents:
+            raise BadInput(Problem(f"the log names a file outside its folder: {name!r}"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)

@@ -1,0 +1,206 @@
+"""One prediction as a Flow: variant and example to demos, messages, request, answer, score. Pure between the yields.
+
+Mining, render, plan and export all come through here, so that what they show is what is sent.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from promptlab.answer import Parse, parse, parser
+from promptlab.bank import Bank
+from promptlab.errors import BadInput, CallFailed, Problem
+from promptlab.metrics import Metric, scored
+from promptlab.records import (
+    Completion,
+    Example,
+    Flow,
+    Message,
+    Model,
+    Phase,
+    Prediction,
+    Request,
+    Score,
+    Split,
+    Variant,
+)
+from promptlab.template import Template
+
+CHAT = "/chat/completions"
+
+
+class Label(str):
+    """A label as templates see it: prints as its name, carries its description."""
+
+    __slots__ = ("description",)
+    description: str
+
+    def __new__(cls, name: str, description: str = "") -> Self:
+        """The label ``name``."""
+        label = super().__new__(cls, name)
+        label.description = description
+        return label
+
+    @property
+    def name(self) -> str:
+        """The label itself."""
+        return str(self)
+
+
+class Row:
+    """A demo or a passage as templates see it: its columns as attributes, and nothing else."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self._values[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __str__(self) -> str:
+        return str(self._values.get("text", dict(self._values)))
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a prediction needs besides variant and example. ``params`` are the fixed parameters of every request."""
+
+    templates: Mapping[str, Template]
+    models: Mapping[str, Model]
+    parser: str
+    metrics: Mapping[str, Metric]
+    objective: Mapping[str, float]
+    labels: tuple[Label, ...] = ()
+    bank: Bank | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    _prompts: dict[str, Prompt] = field(default_factory=dict, repr=False, compare=False)
+
+    def prompt(self, variant: Variant) -> Prompt:
+        """The variant with its files looked up, once."""
+        known = self._prompts.get(variant.id)
+        if known is None:
+            known = self._prompts[variant.id] = _resolve(self, variant)
+        return known
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A variant, resolved: what stays the same from row to row."""
+
+    task: Task
+    variant: Variant
+    template: Template
+    model: Model
+    parse: Parse
+    scope: Mapping[str, Any]
+    params: Mapping[str, Any]
+
+    def messages(self, example: Example) -> tuple[Message, ...]:
+        """The exact messages for one row. Raises BadInput naming template, line, row and variant."""
+        scope = {**example.inputs, **self.scope, "demos": self._demos(example), "passages": _passages(example)}
+        try:
+            return self.template.render(scope)
+        except BadInput as error:
+            where = f"row {example.id}, variant {self.variant.id}"
+            raise BadInput([replace(p, message=f"{p.message} ({where})") for p in error.problems]) from error
+
+    def request(self, messages: Sequence[Message], repeat: int = 0) -> Request:
+        """The request that these messages make."""
+        body = {
+            "model": self.model.id,
+            "messages": [{"role": each.role, "content": each.content} for each in messages],
+            **self.params,
+        }
+        return Request(self.model, CHAT, body, draw=str(repeat))
+
+    def _demos(self, example: Example) -> tuple[Row, ...]:
+        bank = self.task.bank
+        if bank is None or "demos" not in self.template.uses:
+            return ()
+        return tuple(_demo(each) for each in bank.select(self.variant.slots, example))
+
+
+def _demo(demo: Example) -> Row:
+    answers = demo.answers
+    return Row({**demo.inputs, "label": answers[0] if answers else "", "passages": _passages(demo)})
+
+
+def _passages(example: Example) -> tuple[Row, ...]:
+    return tuple(Row({"id": each.id, "text": each.text}) for each in example.passages)
+
+
+def _resolve(task: Task, variant: Variant) -> Prompt:
+    slots = variant.slots
+    template = task.templates[slots["template"]]
+    model = task.models[slots["model"]]
+    drawn = {name.removeprefix("params."): value for name, value in slots.items() if name.startswith("params.")}
+    params = {key: value for key, value in {**task.params, **model.params, **drawn}.items() if value is not None}
+    choices = {slot.name for slot in template.slots}
+    scope = {name: value for name, value in slots.items() if name in choices} | {"labels": task.labels}
+    word = template.parser or task.parser
+    if isinstance(word, Mapping):
+        word = word[str(slots.get(word["by"]))]
+    return Prompt(task, variant, template, model, parser(word), scope, params)
+
+
+def predict(
+    task: Task, variant: Variant, example: Example, repeat: int = 0, split: Split = "dev", phase: Phase = "search"
+) -> Flow[Prediction]:
+    """What the variant answers on the example, and its score. A failed call is an error, never a wrong answer."""
+    prompt = task.prompt(variant)
+    request = prompt.request(prompt.messages(example), repeat)
+    row = Prediction(variant.id, example.id, repeat, split, phase, "error", model=prompt.model.name)
+    try:
+        completion: Completion = yield request
+    except CallFailed as failure:
+        return replace(row, error=str(failure))
+    answer, status = parse(completion, prompt.parse, task.labels)
+    row = replace(row, status=status, output=completion.text, prompt_tokens=completion.usage.tokens_in)
+    if not example.answers and status == "ok":
+        return replace(row, answer=answer)
+    scores: dict[str, float] = {}
+    for name, metric in task.metrics.items():
+        if status == "ok" or getattr(metric, "scores_non_answers", False):
+            score = yield from _scored(name, metric, example, replace(completion, answer=answer), variant)
+            scores[name], answer = score.value, answer if score.answer is None else score.answer
+        else:
+            scores[name] = 0.0
+    return replace(row, answer=answer, scores=scores, score=objective(task.objective, scores))
+
+
+def objective(weights: Mapping[str, float], scores: Mapping[str, float]) -> float:
+    """The weighted sum of metrics that the search maximises."""
+    return math.fsum(weight * scores.get(name, math.nan) for name, weight in weights.items())
+
+
+def _scored(name: str, metric: Metric, example: Example, completion: Completion, variant: Variant) -> Flow[Score]:
+    """A metric's value, whatever its colour: plain, a Flow, or awaitable."""
+    try:
+        value = metric(example, completion)
+        if inspect.isgenerator(value):
+            value = yield from value
+        elif isinstance(value, Awaitable):
+            value = yield value
+        return scored(value)
+    except (CallFailed, GeneratorExit):
+        raise
+    except Exception as error:
+        what = (
+            f"the metric `{name}` failed on row {example.id} of variant {variant.id}: {type(error).__name__}: {error}"
+        )
+        remedy = "Mend it and run the same command: every answer so far is kept."
+        raise BadInput(Problem(what, remedy=remedy)) from error

@@ -1,0 +1,26 @@
+"""What to try: a proposer is ``proposer(n, view, rng) -> Flow[tuple[Variant, ...]]``, pure in view and generator.
+
+It returns at most ``n`` variants that the view does not hold yet. A user's own is ``package.module:name``.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from promptlab.records import Flow, Variant
+from promptlab.view import View
+
+
+class Proposer(Protocol):
+    """Any function of this shape proposes."""
+
+    def __call__(self, n: int, view: View, rng: np.random.Generator) -> Flow[tuple[Variant, ...]]:
+        """At most ``n`` new variants."""
+
+
+PROPOSERS = {
+    "grid": "promptlab.proposers.grid:grid",
+    "random": "promptlab.proposers.random:random",
+}

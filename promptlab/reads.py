@@ -1,0 +1,35 @@
+"""Which runs have read which test rows: a test set that is read again and again stops being one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from filelock import FileLock
+
+from promptlab.records import Example
+from promptlab.write import write_text
+
+
+def rows_hash(test: Sequence[Example]) -> str:
+    """The identity of a test set: its ids and labels, in no order."""
+    text = json.dumps(sorted([example.id, str(example.label)] for example in test))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def note_read(project: Path, test: Sequence[Example], run: str) -> int:
+    """Note that ``run`` reads these test rows; how many runs have read them by now. A resumed run counts once."""
+    path = project / "test_reads.json"
+    project.mkdir(parents=True, exist_ok=True)
+    with FileLock(project / "test_reads.lock"):
+        try:
+            known: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            known = {}
+        runs = known.setdefault(rows_hash(test), [])
+        if run not in runs:
+            runs.append(run)
+            write_text(path, json.dumps(known, indent=1) + "\n")
+        return len(runs)

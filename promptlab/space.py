@@ -1,0 +1,133 @@
+"""The space: slots times values, conditional slots as a tree, points by number; nothing is ever materialised."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from promptlab.records import Method, Slot, Variant
+
+
+@dataclass(frozen=True)
+class Space:
+    """Every slot of an experiment, pins applied, and the holes (``exclude``) in it.
+
+    A slot is active only where its ``when`` holds; slots of one name may stand under different conditions.
+    Points are numbered 0 … size-1 (holes included in the numbering, skipped when read).
+    """
+
+    slots: tuple[Slot, ...]
+    exclude: tuple[Mapping[str, Any], ...] = ()
+    contents: Mapping[tuple[str, Any], str] = field(default_factory=dict)  # (slot, value) -> hash of the file it names
+    context: str = ""  # hash of what every variant shares: labels, fixed parameters
+    bank: str = ""  # hash of the demo bank: enters where demos are shown
+    retrieving: frozenset[Any] = frozenset()  # templates that read passages
+
+    def variant(self, values: Mapping[str, Any], origin: str, parents: Sequence[str] = ()) -> Variant:
+        """The variant at these slot values; its id hashes what is asked, files by content."""
+        asked = {name: self.contents.get((name, value), value) for name, value in values.items()}
+        if values.get("bank.k"):
+            asked["bank"] = self.bank
+        text = json.dumps([self.context, asked], sort_keys=True, default=str)
+        method: Method = "rag" if values.get("template") in self.retrieving else "prompting"
+        return Variant(
+            "v" + hashlib.sha256(text.encode()).hexdigest()[:8], dict(values), origin, tuple(parents), method
+        )
+
+    @cached_property
+    def _roots(self) -> tuple[_Node, ...]:
+        return _children(self.slots, ())
+
+    @property
+    def size(self) -> int:
+        """The number of points, holes counted in: an exact product, however large."""
+        return math.prod(node.count for node in self._roots)
+
+    def point(self, number: int) -> dict[str, Any]:
+        """The slot values of one point, in the order of the slots; inactive slots are absent."""
+        if not 0 <= number < self.size:
+            raise IndexError(number)
+        values: dict[str, Any] = {}
+        _read(self._roots, number, values)
+        return {name: values[name] for name in self.names() if name in values}
+
+    def points(self) -> Iterator[dict[str, Any]]:
+        """Every point that is not in a hole."""
+        for number in range(self.size):
+            point = self.point(number)
+            if not self.excluded(point):
+                yield point
+
+    def excluded(self, values: Mapping[str, Any]) -> bool:
+        """Whether a point lies in a hole."""
+        return any(all(values.get(k, _ABSENT) == v for k, v in hole.items()) for hole in self.exclude)
+
+    def active(self, values: Mapping[str, Any]) -> list[Slot]:
+        """The slots that exist at these values."""
+        return [slot for slot in self.slots if all(values.get(name, _ABSENT) in ok for name, ok in slot.when)]
+
+    def names(self) -> tuple[str, ...]:
+        """The names of all slots, each once, in order."""
+        return self._names
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(slot.name for slot in self.slots))
+
+
+_ABSENT = object()
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    slot: Slot
+    children: tuple[tuple[_Node, ...], ...]  # one tuple per value
+    counts: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        return sum(self.counts)
+
+
+def _children(slots: Sequence[Slot], path: tuple[tuple[str, Any], ...]) -> tuple[_Node, ...]:
+    """The slots whose conditions all lie on ``path`` (pairs of slot and value) and whose last one ends it."""
+    return tuple(_node(slots, slot, path) for slot in slots if _hangs_here(slot, path))
+
+
+def _hangs_here(slot: Slot, path: tuple[tuple[str, Any], ...]) -> bool:
+    if not slot.when:
+        return not path
+    if not path or slot.when[-1][0] != path[-1][0] or slot.name in dict(path):
+        return False
+    taken = dict(path)
+    return all(taken.get(name, _ABSENT) in values for name, values in slot.when)
+
+
+def _node(slots: Sequence[Slot], slot: Slot, path: tuple[tuple[str, Any], ...]) -> _Node:
+    children = tuple(_children(slots, (*path, (slot.name, value))) for value in slot.values)
+    return _Node(slot, children, tuple(math.prod(node.count for node in below) for below in children))
+
+
+def _read(nodes: Sequence[_Node], number: int, values: dict[str, Any]) -> None:
+    for node in reversed(nodes):  # the last slot turns fastest, as people write grids
+        number, place = divmod(number, node.count)
+        for value, below, count in zip(node.slot.values, node.children, node.counts, strict=True):
+            if place < count:
+                values[node.slot.name] = value
+                _read(below, place, values)
+                break
+            place -= count
+
+
+def pinned(slots: Sequence[Slot], pins: Mapping[str, Sequence[Any]]) -> tuple[Slot, ...]:
+    """The slots with only the pinned values left; a pinned value that a slot does not have is ignored there."""
+    out = []
+    for slot in slots:
+        keep = tuple(v for v in slot.values if v in pins[slot.name]) if slot.name in pins else slot.values
+        out.append(Slot(slot.name, slot.kind, keep or slot.values, slot.when, slot.open))
+    return tuple(out)

@@ -1,0 +1,103 @@
+"""What a finished run leaves beside its log: results.csv, predictions.csv, prompts/, manifest.json."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from promptlab import __version__
+from promptlab.errors import BadInput
+from promptlab.experiment import canonical
+from promptlab.records import Message, Variant
+from promptlab.store import Store
+from promptlab.table import input_names, prediction_columns, prediction_rows
+from promptlab.write import write_csv, write_text
+
+if TYPE_CHECKING:
+    from promptlab.run import Run
+
+MANY = 100_000  # predictions past which a parquet file stands beside the CSV, where pyarrow is there
+LIBRARIES = ("jinja2", "numpy", "openai", "pandas", "scipy", "tiktoken")
+
+
+def write_tables(run: Run, store: Store) -> None:
+    """Write every table of the run, and the copy of results.csv beside experiment.yaml."""
+    folder, found = run.folder, run.findings
+    store.note("test_reads", run.test_reads)
+    predictions = (*found.search.predictions, *found.test)
+    names = input_names(run.examples)
+    header = prediction_columns(names)
+    write_csv(folder / "predictions.csv", header, prediction_rows(run.id, predictions, run.examples, names))
+    if len(predictions) > MANY:
+        _write_parquet(run)
+    _write_prompts(run)
+    write_text(folder / "manifest.json", json.dumps(manifest(run, store), indent=2, ensure_ascii=False) + "\n")
+    write_csv(folder / "results.csv", run.columns, ([row.get(name) for name in run.columns] for row in run.rows))
+    shutil.copyfile(folder / "results.csv", run.prepared.experiment.folder / "results.csv")
+
+
+def manifest(run: Run, store: Store) -> dict[str, Any]:
+    """What the run was made from and what it took: enough to tell two runs apart, and to make one again."""
+    prepared, found = run.prepared, run.findings
+    experiment, rows = prepared.experiment, prepared.rows
+    calls = [call for each in (*found.search.predictions, *found.test) for call in each.calls]
+    return {
+        "run": run.id,
+        "experiment": experiment.name,
+        "engine": found.engine,
+        "promptlab": __version__,
+        "python": platform.python_version(),
+        "libraries": {name: _version(name) for name in LIBRARIES},
+        "settings": canonical(experiment),
+        "templates": {name: each.hash for name, each in prepared.task.templates.items()},
+        "bank": prepared.task.bank.hash if prepared.task.bank else None,
+        "rows": {"train": len(rows.train), "dev": len(rows.dev), "test": len(rows.test)},
+        "space": prepared.space.size,
+        "variants": len(found.search.view.variants),
+        "refused": dict(found.search.refused),
+        "seeds": {"experiment": experiment.seed, "split": experiment.data.split.seed, "resampling": found.seed},
+        "calls": {"asked": len({call.key for call in calls}), "list_usd": sum(call.usd for call in calls)},
+        "spent_usd": store.spent(),
+        "test_reads": run.test_reads,
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _write_prompts(run: Run) -> None:
+    """prompts/VARIANT.md: what each variant asks, rendered on the first dev row."""
+    task, example = run.findings.task, run.prepared.rows.dev[0]
+    for variant in run.findings.search.view.variants:
+        path = run.folder / "prompts" / f"{variant.id}.md"
+        if not path.exists():
+            try:
+                write_text(path, _shown(variant, task.prompt(variant).messages(example), example.id))
+            except BadInput as error:
+                write_text(path, f"{error}\n")
+
+
+def _shown(variant: Variant, messages: tuple[Message, ...], row: str) -> str:
+    slots = "\n".join(f"- {name}: {value}" for name, value in variant.slots.items())
+    turns = "\n\n".join(f"## {each.role}\n\n{_fenced(each.content)}" for each in messages)
+    return f"# {variant.id}\n\n{slots}\n- row: {row}\n\n{turns}\n"
+
+
+def _fenced(text: str) -> str:
+    """The text in a fence that is longer than any run of backticks in it."""
+    longest = max((len(run) for run in "".join(c if c == "`" else " " for c in text).split()), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}text\n{text}\n{fence}"
+
+
+def _write_parquet(run: Run) -> None:
+    with contextlib.suppress(ImportError):  # the CSV holds everything; parquet is the extra for large sets
+        run.predictions.astype({"answer": "string", "label": "string"}).to_parquet(run.folder / "predictions.parquet")
