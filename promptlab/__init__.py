@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from promptlab.api import Experiment
     from promptlab.compare import compare
     from promptlab.errors import BadInput, EndpointUnusable, Interrupted, PromptlabError
-    from promptlab.facade import Experiment
     from promptlab.records import Completion, Example, Score
     from promptlab.run import Run
 
@@ -26,7 +26,7 @@ _HOMES = {
     "Completion": "promptlab.records",
     "EndpointUnusable": "promptlab.errors",
     "Example": "promptlab.records",
-    "Experiment": "promptlab.facade",
+    "Experiment": "promptlab.api",
     "Interrupted": "promptlab.errors",
     "PromptlabError": "promptlab.errors",
     "Run": "promptlab.run",

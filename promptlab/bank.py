@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from promptlab.leak import normalise, text_of
+from promptlab.dataset.leak import normalise, text_of
 from promptlab.records import Example
 
 SELECTIONS = ("random", "balanced", "nearest")

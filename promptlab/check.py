@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from promptlab.answer import parser
 from promptlab.bank import Bank
+from promptlab.dataset.leak import overlaps
 from promptlab.errors import BadInput, Problem, nearest
 from promptlab.experiment import Experiment
-from promptlab.leak import overlaps
 from promptlab.records import Example
 from promptlab.rows import Rows
 from promptlab.template import Template

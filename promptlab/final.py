@@ -24,7 +24,7 @@ class Choice:
     """What dev decides, before test is opened. Rows of the view throughout.
 
     ``full`` were scored on every row that the baseline was; ``finalists`` are the best of them; ``tied`` is the set
-    that holds the best of them at 95 %; ``pick`` is dev's choice: the best finalist, or the baseline if none is above it.
+    that holds the best of them at 95 %; ``pick`` is dev's choice: the best finalist, or the baseline if none is above.
     """
 
     full: tuple[int, ...]

@@ -14,7 +14,6 @@ from typing import Any, NoReturn
 from promptlab.errors import BadInput, Problem, nearest
 from promptlab.options import with_options
 
-
 TAKES = {"proposer": ("n", "view", "rng"), "allocator": ("view", "rng")}
 
 

@@ -41,7 +41,8 @@ def columns(slots: Sequence[str], metrics: Sequence[str]) -> list[str]:
     return [
         "run", "rank", "variant", "name", "status", "method", "model", "template", *(f"slot.{name}" for name in slots),
         "origin", "parents", "dev_n", "dev_score", "dev_low", "dev_high",
-        "dev_delta", "dev_delta_low", "dev_delta_high", "test_n", "test_score", "test_low", "test_high", "delta", "delta_low", "delta_high", "p_adjusted", *further,
+        "dev_delta", "dev_delta_low", "dev_delta_high", "test_n", "test_score", "test_low", "test_high",
+        "delta", "delta_low", "delta_high", "p_adjusted", *further,
         "ok", "invalid", "refused", "truncated", "overflow", "error", "calls", "tokens_in", "tokens_cached",
         "tokens_out", "usd", "usd_per_1k", "latency_p50_ms", "latency_p95_ms", "prompt_tokens", "engine",
     ]  # fmt: skip

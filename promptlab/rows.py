@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from promptlab.dataset import Dataset, load
+from promptlab.dataset.leak import overlaps
+from promptlab.dataset.split import SplitPlan, remember, split
 from promptlab.errors import BadInput, Problem
 from promptlab.experiment import Experiment
-from promptlab.leak import overlaps
 from promptlab.records import Example, Split
-from promptlab.split import SplitPlan, remember, split
 
 MEMORY = "splits.csv"
 FEWEST = 2  # rows that a split must have for a mean and its interval

@@ -11,19 +11,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from promptlab.artifacts import write_artifacts
+from promptlab.dataset.split import save
 from promptlab.errors import BadInput, Problem
 from promptlab.experiment import Experiment, missing_keys
 from promptlab.folder import LOG, gather, locked, project_of, restore
 from promptlab.predict import Prompt
+from promptlab.predictions import frame, input_names, prediction_columns, prediction_rows
 from promptlab.prepare import Prepared, prepare
 from promptlab.reads import note_read
 from promptlab.records import Example, Message, Variant
 from promptlab.results import Findings, claimed, columns, fold, further_metrics
 from promptlab.session import Unwatched, Watch, execute
-from promptlab.split import save
 from promptlab.store import Store
-from promptlab.table import frame, input_names, prediction_columns, prediction_rows
-from promptlab.tables import write_tables
 from promptlab.wire import Recorded, connect
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def mine(experiment: Experiment, options: Options | None = None, watch: Watch | 
 
             findings = _waited(lambda: _wired(prepared, run, store, watch, opened))
             done = Run(folder, prepared, findings, reads)
-            write_tables(done, store)
+            write_artifacts(done, store)
             store.note("completed", value=True)
         finally:
             store.close()

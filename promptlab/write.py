@@ -38,8 +38,11 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]])
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("w", encoding="utf-8", errors="replace", newline="") as file:
             out = csv.writer(file, lineterminator="\n")
+            quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)  # the other leaves a lone \\r bare
             out.writerow(columns)
-            out.writerows([safe(value) for value in row] for row in rows)
+            for row in rows:
+                cells = [safe(value) for value in row]
+                (quoted if any("\r" in each for each in cells if isinstance(each, str)) else out).writerow(cells)
         os.replace(partial, path)  # noqa: PTH105 - atomic
     except OSError as error:
         remedy = "Close the file if a spreadsheet holds it, and run the same command: nothing is lost."

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promptlab.leak import groups, normalise, overlaps, text_of
-from promptlab.near import near_pairs
+from promptlab.dataset.leak import groups, normalise, overlaps, text_of
+from promptlab.dataset.near import near_pairs
 from promptlab.records import Example
 
 LONG = "how do I cancel the order for two red chairs that I placed with you last night"

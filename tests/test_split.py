@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from promptlab.dataset.leak import groups
+from promptlab.dataset.split import SplitPlan, remember, save, split
 from promptlab.errors import BadInput
-from promptlab.leak import groups
 from promptlab.records import Example
-from promptlab.split import SplitPlan, remember, save, split
 
 WORDS = ["red", "green", "blue", "cat", "dog", "fish", "sun", "moon", "star", "tree", "river", "stone"]
 

@@ -51,6 +51,7 @@ class Progress:
 
     def closed(self, view: View, plan: Plan, rows: Sequence[Prediction]) -> None:
         """A round is closed: who leads, with the interval of the difference to the baseline."""
+        del plan
         ranked = [v for v in view.ranking() if v != 0 and view.asked[v].any()]
         if ranked and rows:
             gap = paired(view.scores[ranked[0]], view.scores[0], 0, view.weights)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from promptlab.dataset_file import Row, parse_json
+from promptlab.dataset.file import Row, parse_json
 from promptlab.errors import nearest
 from promptlab.records import Passage, Split
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails
 
 from promptlab.errors import BadInput, nearest
-from promptlab.experiment_fields import (
+from promptlab.experiment.fields import (
     Address,
     Amount,
     Count,
@@ -38,7 +38,7 @@ from promptlab.experiment_fields import (
     several,
     short,
 )  # fmt: skip
-from promptlab.experiment_sheet import Sheet, shown, spelt
+from promptlab.experiment.sheet import Sheet, shown, spelt
 from promptlab.yaml_file import Key
 
 

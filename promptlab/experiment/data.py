@@ -10,8 +10,8 @@ from typing import Any
 
 from promptlab.dataset import Columns
 from promptlab.errors import BadInput, Problem, nearest
-from promptlab.experiment_file import DataFile, SplitFile
-from promptlab.experiment_sheet import Sheet, shown
+from promptlab.experiment.file import DataFile, SplitFile
+from promptlab.experiment.sheet import Sheet, shown
 from promptlab.yaml_file import Key, read_text, read_yaml
 
 _WORDS = ("and", "else", "false", "if", "in", "is", "loop", "none", "not", "or", "self", "true")

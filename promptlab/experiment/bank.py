@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from promptlab.dataset import Columns
-from promptlab.experiment_data import Data, existing_file, read_inputs
-from promptlab.experiment_file import BankFile
-from promptlab.experiment_sheet import Sheet
+from promptlab.experiment.data import Data, existing_file, read_inputs
+from promptlab.experiment.file import BankFile
+from promptlab.experiment.sheet import Sheet
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from promptlab import embedded
+from promptlab.embedded import VERSION
 from promptlab.errors import BadInput, Problem
-from promptlab.experiment_data import existing_file
-from promptlab.experiment_fields import is_number, is_whole
-from promptlab.experiment_file import EndpointFile, ModelFile, PriceFile
-from promptlab.experiment_sheet import Sheet, shown, spelt
+from promptlab.experiment.data import existing_file
+from promptlab.experiment.fields import is_number, is_whole
+from promptlab.experiment.file import EndpointFile, ModelFile, PriceFile
+from promptlab.experiment.sheet import Sheet, shown, spelt
 from promptlab.records import Endpoint, Model, Price
 from promptlab.yaml_file import Key, read_text
 
@@ -84,7 +84,7 @@ def _endpoint(file: ModelFile, default: EndpointFile, base_url: str) -> Endpoint
     """The default endpoint, or the model's own; a key goes only to the address that it was given for."""
     own = file.base_url is not None and file.base_url != default.base_url
     settings = default.model_dump(exclude_none=True, exclude={"base_url", "api_key_env"})
-    address = f"embedded@{embedded.VERSION}" if base_url == "embedded" else base_url
+    address = f"embedded@{VERSION}" if base_url == "embedded" else base_url
     variable = file.api_key_env or ("" if own else default.api_key_env) or ""
     return Endpoint(address, variable, **settings)
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from promptlab.near import near_pairs
+from promptlab.dataset.near import near_pairs
 from promptlab.records import Example
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from promptlab import __version__
 from promptlab.errors import BadInput
 from promptlab.experiment import canonical
+from promptlab.predictions import input_names, prediction_columns, prediction_rows
 from promptlab.records import Message, Variant
 from promptlab.store import Store
-from promptlab.table import input_names, prediction_columns, prediction_rows
 from promptlab.write import write_csv, write_text
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ MANY = 100_000  # predictions past which a parquet file stands beside the CSV, w
 LIBRARIES = ("jinja2", "numpy", "openai", "pandas", "scipy", "tiktoken")
 
 
-def write_tables(run: Run, store: Store) -> None:
+def write_artifacts(run: Run, store: Store) -> None:
     """Write every table of the run, and the copy of results.csv beside experiment.yaml."""
     folder, found = run.folder, run.findings
     store.note("test_reads", run.test_reads)

@@ -11,11 +11,11 @@ from typing import Any
 
 from promptlab.answer import parser
 from promptlab.errors import BadInput, Problem, nearest
-from promptlab.experiment_bank import BankSpec, read_bank
-from promptlab.experiment_data import Data, LabelName, SplitPlan, existing_file, read_data
-from promptlab.experiment_file import ExperimentFile, check_shape
-from promptlab.experiment_models import read_models, read_params
-from promptlab.experiment_search import (
+from promptlab.experiment.bank import BankSpec, read_bank
+from promptlab.experiment.data import Data, existing_file, read_data
+from promptlab.experiment.file import ExperimentFile, check_shape
+from promptlab.experiment.models import read_models, read_params
+from promptlab.experiment.search import (
     MetricSpec,
     Search,
     check_budget,
@@ -24,21 +24,9 @@ from promptlab.experiment_search import (
     read_search,
     read_space,
 )
-from promptlab.experiment_sheet import Sheet, read_sheet, where
+from promptlab.experiment.sheet import Sheet, read_sheet, where
 from promptlab.records import Model
 from promptlab.yaml_file import Key
-
-__all__ = [
-    "BankSpec",
-    "Data",
-    "Experiment",
-    "LabelName",
-    "MetricSpec",
-    "Search",
-    "SplitPlan",
-    "canonical",
-    "missing_keys",
-]
 
 FILE = "experiment.yaml"
 

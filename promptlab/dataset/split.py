@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from promptlab.dataset_file import capped, read_table
+from promptlab.dataset.file import capped, read_table
+from promptlab.dataset.leak import groups
 from promptlab.errors import BadInput, Problem, nearest
-from promptlab.leak import groups
 from promptlab.records import Example, Split
 
 _SPLITS: tuple[Split, ...] = ("train", "dev", "test")

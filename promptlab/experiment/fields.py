@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from promptlab.bank import ORDERS, SELECTIONS
 from promptlab.errors import nearest
-from promptlab.experiment_sheet import shown
+from promptlab.experiment.sheet import shown
 
 
 def refused(phrase: str, remedy: str = "", hide: bool = False) -> PydanticCustomError:

@@ -9,9 +9,9 @@ from typing import Any
 
 from promptlab.allocators import ALLOCATORS
 from promptlab.errors import nearest
-from promptlab.experiment_fields import is_number
-from promptlab.experiment_file import BudgetFile, SearchFile
-from promptlab.experiment_sheet import Sheet, shown, spelt
+from promptlab.experiment.fields import is_number
+from promptlab.experiment.file import BudgetFile, SearchFile
+from promptlab.experiment.sheet import Sheet, shown, spelt
 from promptlab.metrics import METRICS
 from promptlab.proposers import PROPOSERS
 from promptlab.records import Budget, Model

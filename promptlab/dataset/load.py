@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from promptlab import dataset_cells as cell
-from promptlab.dataset_file import Row, Table, capped, read_rows, read_table
+from promptlab.dataset import cells as cell
+from promptlab.dataset.file import Row, Table, capped, read_rows, read_table
 from promptlab.errors import BadInput, Problem, nearest
 from promptlab.records import Example, Passage, Split
 

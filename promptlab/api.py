@@ -1,0 +1,61 @@
+"""The same as the commands, from Python: sync, and at home in a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from promptlab.experiment import Experiment as Parsed
+from promptlab.forecast import Forecast, forecast
+from promptlab.pick import find_row, find_variant
+from promptlab.prepare import prepare
+from promptlab.run import Options, Run, mine
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """An experiment file, parsed and checked. ``parsed`` holds what it says."""
+
+    parsed: Parsed
+    overrides: tuple[str, ...] = ()
+
+    @classmethod
+    def load(cls, path: str | Path, overrides: Mapping[str, Any] | None = None) -> Self:
+        """Read experiment.yaml (or its folder); ``overrides`` maps dotted keys to other values, as ``--set`` does.
+
+        Raises BadInput with every problem of the file.
+        """
+        words = tuple(f"{key}={_yaml(value)}" for key, value in (overrides or {}).items())
+        return cls(Parsed.load(path, words), words)
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.parsed.name
+
+    def plan(self, limit: int | None = None) -> Forecast:
+        """What a run would take and could tell. Nothing is spent."""
+        return forecast(prepare(self.parsed, limit))
+
+    def messages(self, row: str | int = 1, variant: str = "") -> list[dict[str, str]]:
+        """The exact messages of a variant (an id, or ``slot=value,…``; the baseline if empty) on a row."""
+        prepared = prepare(self.parsed)
+        prompt = prepared.task.prompt(find_variant(prepared, variant))
+        found = prompt.messages(find_row(prepared, str(row)))
+        return [{"role": each.role, "content": each.content} for each in found]
+
+    def mine(self, limit: int | None = None, *, test: bool = True, fresh: bool = False) -> Run:
+        """Run or resume it, and write its tables. The tables are ``run.results`` and ``run.predictions``.
+
+        Raises BadInput before anything is spent, EndpointUnusable or Interrupted where the same call goes on later.
+        """
+        return mine(self.parsed, Options(fresh, limit, test, self.overrides))
+
+
+def _yaml(value: Any) -> str:
+    """A value as ``--set`` reads it: JSON is YAML 1.2."""
+    import json
+
+    return json.dumps(value, ensure_ascii=False)
