@@ -36,7 +36,12 @@ def _best(hits: list[Hit], question: str, weight: dict[str, float], far: bool) -
     own = cover(top.sentence.stems, weight)
     nested = _NESTED.search(question) is not None
     pair = two_hops(hits, weight, question)
-    if pair is None or not (nested or far) or pair.score < own + (NESTED if nested else OPEN):
+    if pair is None or not (nested or far):
+        return top
+    more = NESTED if nested else OPEN
+    if fits(question, pair.sentence.text) and not fits(question, top.sentence.text):
+        more /= 2
+    if pair.score < own + more:
         return top
     return pair
 

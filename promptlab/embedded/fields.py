@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 _INPUTS_TEXT = """
 input text message question sentence query review article news headline document utterance email mail ticket
@@ -28,6 +29,8 @@ _ARROW = re.compile(
 _EXAMPLE = re.compile(
     r"^\s*(?:#{1,4}\s*|\*\*)?(?:<?/?examples?>?|demonstrations?|shots?)\s*#?\d{0,4}(?:\*\*)?\s*:?(?:\*\*)?\s*$", re.I
 )
+
+_LONGEST_CACHED = 8_000  # characters: demonstrations come again and again, and huge texts must not fill the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,37 +60,49 @@ class _Line:
     text: str
 
 
-def _kind(name: str, trailing: str) -> str:
-    last = re.split(r"[ _-]", name.lower().strip())[-1]
-    if name.lower() == trailing or last in _OUTPUTS:
+def _kind(name: str, open_pair: tuple[str, str] = ("", "")) -> str:
+    """What a field's name stands for: a known word, or one of the pair of names that the text ends with."""
+    low = name.lower()
+    last = re.split(r"[ _-]", low.strip())[-1]
+    if low == open_pair[1] or last in _OUTPUTS:
         return "output"
-    return "input" if last in _INPUTS else ""
+    return "input" if low == open_pair[0] or last in _INPUTS else ""
+
+
+def _open_pair(lines: list[str]) -> tuple[str, str]:
+    """The names of the last two fields, if the last is empty and ends the text: ``Wish: ... Desk:`` asks for a desk."""
+    filled = [line for line in lines if line.strip()]
+    final = _FIELD.match(filled[-1]) if filled else None
+    if final is None or (final["value"] or "").strip():
+        return "", ""
+    output = final["name"].lower()
+    matches = (_FIELD.match(line) for line in reversed(filled[:-1]))
+    before = next((match["name"].lower() for match in matches if match), "")
+    return (before if before != output else ""), output
 
 
 def _spread(text: str) -> list[str]:
     """The lines of ``text``, XML pairs written as fields and several fields on one line put on lines of their own."""
 
     def as_field(match: re.Match[str]) -> str:
-        known = _kind(match["name"], "")
+        known = _kind(match["name"])
         return f"\n{match['name']}: {match['value']}\n" if known else match.group()
 
     lines: list[str] = []
     for line in _XML.sub(as_field, text).splitlines():
         first, spread = _FIELD.match(line), line
-        if first and _kind(first["name"], ""):
-            spread = _ONE_LINE.sub(lambda m: f"\n{m['name']}:" if _kind(m["name"], "") == "output" else m.group(), line)
+        if first and _kind(first["name"]):
+            spread = _ONE_LINE.sub(lambda m: f"\n{m['name']}:" if _kind(m["name"]) == "output" else m.group(), line)
         lines += spread.split("\n")
     return lines
 
 
 def _classified(lines: list[str]) -> list[_Line]:
-    filled = [line for line in lines if line.strip()]
-    final = _FIELD.match(filled[-1]) if filled else None
-    trailing = final["name"].lower() if final and not (final["value"] or "").strip() else "\0"
+    pair = _open_pair(lines)
     out = []
     for line in lines:
         match = _FIELD.match(line)
-        kind = _kind(match["name"], trailing) if match else ""
+        kind = _kind(match["name"], pair) if match else ""
         if kind and match:
             out.append(_Line(kind, match["value"] or ""))
         else:
@@ -145,8 +160,7 @@ class _Reader:
             self.head.append(line.text)
 
 
-def read_fields(text: str) -> Fields:
-    """The demonstrations and the open input that ``text`` writes as named fields, arrows or XML pairs."""
+def _read(text: str) -> Fields:
     reader = _Reader()
     for line in _classified(_spread(text)):
         reader.feed(line)
@@ -158,3 +172,11 @@ def read_fields(text: str) -> Fields:
         if arrows is not None:
             return arrows
     return Fields("\n".join(reader.head).strip(), tuple(reader.demos), query, cued)
+
+
+_cached = lru_cache(maxsize=2048)(_read)
+
+
+def read_fields(text: str) -> Fields:
+    """The demonstrations and the open input that ``text`` writes as named fields, arrows or XML pairs."""
+    return _cached(text) if len(text) <= _LONGEST_CACHED else _read(text)

@@ -77,7 +77,7 @@ _OWN_LINE = re.compile(
 )
 _MARKER = re.compile(
     r"(?:\b(?:end|finish|conclude|begin|start|line|write|form|format|as|like|prefix\w*|by)\b[^.\n]{0,60}?"
-    r"|^\s*)[\"'`\u201c]"
+    r"|^[ \t]*)[\"'`\u201c]"
     r"((?:the )?(?:final |my )?(?:answer|label|intent|category|class|topic|type|result)(?: is)?\s*:)",
     re.I | re.M,
 )

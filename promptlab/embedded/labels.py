@@ -59,7 +59,7 @@ _LOOSE_CUES = (
     re.compile(
         r"\b(?:as|into|between|among|either|whether (?:[a-z']+ ){1,6}?(?:is|are|belongs to)|is it|from)\s+", re.I
     ),
-    re.compile(r"(?:^|[.!\n]\s*)(?:is|are) (?:the|this|it)(?: (?:following|given))? [a-z]+\s+", re.I),
+    re.compile(r"(?:^|[.!\n])[ \t]*(?:is|are) (?:the|this|it)(?: (?:following|given))? [a-z]+\s+", re.I),
     re.compile(r"[:(]\s*(?:e\.g\.,?\s*)?", re.I),
 )
 _ARTICLE = re.compile(r"(?:an?|the)\s+(?=[a-z])")
@@ -139,6 +139,7 @@ def _from_sentences(text: str) -> list[tuple[int, _Items]]:
     return found
 
 
+@lru_cache(maxsize=4096)
 def key(name: str) -> str:
     """How label names are compared: case, spaces, hyphens and underscores do not tell them apart."""
     return re.sub(r"[\s_-]+", " ", name).strip(" .,;:!\"'`*").casefold()

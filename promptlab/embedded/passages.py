@@ -74,9 +74,10 @@ def _marked(text: str) -> Found:
         title = (match["title"] or "").strip("()")
         body = [f"{title}: {match['text']}" if title else match["text"]]
         stop = start + 1
-        last = end == len(lines)
-        while stop < end and not _FIELD.match(lines[stop]) and not (last and not lines[stop].strip() and any(body)):
+        last, filled = end == len(lines), bool(body[0])
+        while stop < end and not _FIELD.match(lines[stop]) and not (last and filled and not lines[stop].strip()):
             body.append(lines[stop])
+            filled = filled or bool(lines[stop].strip())
             stop += 1
         rest += lines[stop:end]
         passages.append("\n".join(body).strip())

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from promptlab.embedded.labels import Label, key
 
@@ -54,9 +55,8 @@ def _named_in(output: str, labels: Sequence[Label]) -> Reply | None:
     return Reply(best[2], output[: best[0]], output[best[1] :]) if best else None
 
 
-def read_reply(output: str, labels: Sequence[Label]) -> Reply:
-    """What ``output`` answers: a JSON value, one of ``labels``, or else its last line."""
-    output = output.strip()[:4000]
+@lru_cache(maxsize=2048)
+def _read(output: str, labels: tuple[Label, ...]) -> Reply:
     found = _from_json(output)
     if found:
         same = next((x.name for x in labels if key(x.name) == key(found.answer)), found.answer)
@@ -71,3 +71,8 @@ def read_reply(output: str, labels: Sequence[Label]) -> Reply:
     marked = _MARKED.match(last)
     value = marked["value"].strip() if marked else last
     return Reply(value, output[: len(output) - len(value)])
+
+
+def read_reply(output: str, labels: tuple[Label, ...]) -> Reply:
+    """What ``output`` answers: a JSON value, one of ``labels``, or else its last line."""
+    return _read(output.strip()[:4000], labels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from promptlab.embedded.sentences import names
 from promptlab.embedded.wanted import Wanted, wanted
@@ -18,6 +19,7 @@ _WHY = re.compile(
     r"\b(?:because(?: of)?|since|due to|so that|in order to|as a result of|thanks to|owing to)\s+([^,.;]+)", re.I
 )
 _HOW = re.compile(r"\b(?:by|through|using|via)\s+([^,.;]+)", re.I)
+_TOKEN = re.compile(r"\d+(?:[.,]\d+)+|\w[\w'\u2019-]*|[^\w\s]")
 _QUOTED = re.compile(r"[\"\u201c]([^\"\u201d\n]{2,80})[\"\u201d]")
 _PLACE = re.compile(
     r"\b(?:in|at|from|to|near|inside|into|under|behind|on|within)\s+"
@@ -47,7 +49,7 @@ def _near(sentence: str, spans: Sequence[Span], asked: frozenset[str]) -> str:
 def typed(question: str, sentence: str, want: Wanted) -> list[Span]:
     """The spans that match the most preferred pattern with any match, but for what the question says itself."""
     low = question.lower()
-    for pattern in want.patterns:
+    for pattern in want.patterns + want.loose:
         spans = [m.span() for m in pattern.finditer(sentence) if m.group().lower() not in low]
         if spans:
             return spans
@@ -68,7 +70,7 @@ def _phrases(sentence: str, asked: frozenset[str]) -> list[Span]:
     """Runs of words that neither the question gives nor the grammar breaks."""
     spans: list[Span] = []
     run: list[Span] = []
-    for token in [*re.finditer(r"\w[\w'\u2019-]*|[^\w\s]", sentence), None]:
+    for token in [*_TOKEN.finditer(sentence), None]:
         word = token.group().lower() if token else "."
         if (
             token is None
@@ -101,11 +103,12 @@ def _candidates(question: str, sentence: str, want: Wanted, asked: frozenset[str
 
 
 def fits(question: str, sentence: str) -> bool:
-    """Whether ``sentence`` holds a span of the type that ``question`` asks for."""
+    """Whether ``sentence`` holds a span of just the type that ``question`` asks for."""
     want = wanted(question)
-    return want.kind in ("yes/no", "thing") or bool(
-        _candidates(question, sentence, want, frozenset(content_stems(question)))
-    )
+    if want.kind in ("yes/no", "thing") or (want.loose and not want.patterns):
+        return True
+    sure = replace(want, loose=())
+    return bool(_candidates(question, sentence, sure, frozenset(content_stems(question))))
 
 
 def take(question: str, sentence: str) -> str:

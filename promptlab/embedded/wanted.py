@@ -55,7 +55,8 @@ _MEASURES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     (
         (
-            r"\b(?:how long|how old|how soon|how often|how quickly|how fast|duration|how much time|turnaround|run"
+            r"\b(?:how long|how old|how many (?:seconds|minutes|hours|days|weeks|months|years)"
+            r"|how soon|how often|how quickly|how fast|duration|how much time|turnaround|run"
             r" ?time|waiting time|period)\b"
         ),
         _TIME,
@@ -93,44 +94,47 @@ _ASKS = re.compile(r"\b(?:what|which|who|whom|whose|when|where|why|how)\b", re.I
 class Wanted:
     """``kind``: yes/no, amount, date, code, person, place, why, how or thing; ``patterns`` in order of preference.
 
-    ``counted``: the stem of what is counted in "how many ..." ("" = nothing is).
+    ``loose`` patterns are tried last: what they match is no sign that a sentence holds an answer.
     """
 
     kind: str
     patterns: tuple[re.Pattern[str], ...] = ()
-    counted: str = ""
+    loose: tuple[re.Pattern[str], ...] = ()
+
+
+_COUNTED = re.compile(
+    r"\b(?:how many|number of|how much) (?:different |more |other |of the )?"
+    r"(?!(?:is|are|was|were|do|does|did|has|have|can|will|would|the)\b)([a-z]+)"
+)
+_SOME_AMOUNT = re.compile(
+    r"\bhow (?:many|much|big|strong|large|full|fast|tall|few)\b"
+    r"|\b(?:what|which) (?:number|amount|size|speed|rate|level|limit|score)\b"
+)
+_CLOCK_CUE = re.compile(r"\b(?:what time|until when|at what hour|opening hours)\b")
+_DATE_CUE = re.compile(
+    r"^\W*when\b|\b(?:since|by) when\b|\b(?:what|which) (?:date|day|month|century|decade)\b"
+    r"|^(?!.*\b(?:how|what|which|who|why|where)\b.*\bwhen).*\bwhen\b[^,]*\?\s*$",
+    re.S,
+)
 
 
 def _amount(low: str) -> Wanted | None:
-    counted = re.search(r"\b(?:how many|number of|how much) (?:different |more |other |of the )?([a-z]+)", low)
-    found = tuple(pattern for cue, pattern in _MEASURES if re.search(cue, low))
+    """Measures that the question names come first, then the number of what it counts, then any number."""
+    counted = _COUNTED.search(low)
+    found = [pattern for cue, pattern in _MEASURES if re.search(cue, low)]
     if counted:
         word = counted.group(1)
-        same = re.compile(rf"{_NUMBER}(?=(?: \w+)?? {re.escape(word[: max(3, len(word) - 2)])})", re.I)
-        return Wanted("amount", (same, *found, _ANY), word)
-    if found:
-        return Wanted("amount", found if not re.search(r"\bhow\b", low) else (*found, _ANY))
-    if re.search(
-        r"\bhow (?:many|much|big|strong|large|full|fast|tall|few)\b|\b(?:what|which) (?:number|amount|size"
-        r"|speed|rate|level|limit|score)\b",
-        low,
-    ):
-        return Wanted("amount", (_ANY,))
-    return None
+        found.append(re.compile(rf"{_NUMBER}(?=(?: \w+)?? {re.escape(word[: max(3, len(word) - 2)])})", re.I))
+    loose = (_ANY,) if counted or _SOME_AMOUNT.search(low) or (found and "how" in low) else ()
+    return Wanted("amount", tuple(found), loose) if found or loose else None
 
 
 def _when(low: str) -> Wanted | None:
     if re.search(r"\bwh(?:at|ich) year\b", low):
         return Wanted("date", (_YEAR,))
-    if re.search(r"\b(?:what time|until when|at what hour|opening hours)\b", low):
+    if _CLOCK_CUE.search(low):
         return Wanted("date", (_CLOCK, _DATE))
-    if re.search(
-        r"^\W*when\b|\bsince when\b|\bby when\b|\b(?:what|which) (?:date|day|month|century|decade)\b|\bon what"
-        r" date\b|\bwhen\b[^,]*\?\s*$",
-        low,
-    ):
-        return Wanted("date", (_DATE, _TIME))
-    return None
+    return Wanted("date", (_DATE,), (_TIME,)) if _DATE_CUE.search(low) else None
 
 
 _PLAIN: tuple[tuple[re.Pattern[str], Wanted], ...] = (
