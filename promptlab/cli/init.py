@@ -2,6 +2,63 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
 
-def init() -> None:
-    """TODO"""
+import typer
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder; it is made if need be.")],
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="FILE", help="Your labelled rows: csv, tsv, jsonl, json, parquet.")
+    ] = None,
+    label: Annotated[str | None, typer.Option("--label", metavar="COLUMN", help="Its column of right answers.")] = None,
+    name: Annotated[
+        str, typer.Option("--name", metavar="NAME", help="The experiment's name (default: that of the data).")
+    ] = "",
+) -> None:
+    """Make a project that mines at once: a template, labelled rows and an experiment, around your data or ours.
+
+    Nothing that is there is overwritten. Without --data it holds 75 messages to a bike shop, to try things on.
+
+    Example: promptlab init shop --data tickets.csv --label team
+    """
+    import shlex
+
+    from promptlab.starter import bike_shop, lay
+
+    _check(data, label, name)
+    if data is None or label is None:
+        project = lay(folder, [bike_shop(name)])
+    else:
+        from promptlab.starter import own
+
+        project = lay(folder, own(data, label, name), data)
+    experiment = shlex.quote(str(folder / project.experiment))
+    for line in (
+        *project.notes,
+        f"Edit:  {folder / project.template} and {folder / project.experiment}",
+        f"Check: promptlab plan {experiment}",
+        f"Run:   promptlab mine {experiment}",
+    ):
+        typer.echo(line)
+
+
+def _check(data: Path | None, label: str | None, name: str) -> None:
+    """Raise BadInput with what is wrong with the options."""
+    import re
+
+    from promptlab.cli.label import which_label
+    from promptlab.errors import BadInput, Problem
+
+    problems = []
+    if name and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}", name):
+        remedy = "Letters, digits, - and _, like my-triage: folders are called so."
+        problems.append(Problem(f"--name {name!r} cannot be a name", remedy=remedy))
+    if data is None and label is not None:
+        problems.append(Problem("--label needs --data", remedy="Name the file that has this column."))
+    if data is not None and label is None:
+        problems.append(which_label(data))
+    if problems:
+        raise BadInput(problems)
