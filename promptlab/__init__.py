@@ -12,11 +12,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from promptlab.version import __version__
 
 if TYPE_CHECKING:
-    from promptlab.api import Experiment
-    from promptlab.compare import compare
+    from promptlab.api import Experiment, compare
     from promptlab.errors import BadInput, EndpointUnusable, Interrupted, PromptlabError
     from promptlab.records import Completion, Example, Score
     from promptlab.run import Run
@@ -31,7 +30,7 @@ _HOMES = {
     "PromptlabError": "promptlab.errors",
     "Run": "promptlab.run",
     "Score": "promptlab.records",
-    "compare": "promptlab.compare",
+    "compare": "promptlab.api",
 }
 
 __all__ = [
@@ -44,6 +43,7 @@ __all__ = [
     "PromptlabError",
     "Run",
     "Score",
+    "__version__",
     "compare",
 ]
 
@@ -57,4 +57,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    return list(__all__)

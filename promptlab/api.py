@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from promptlab.comparison import Comparison
+from promptlab.comparison import compare as side_by_side
 from promptlab.experiment import Experiment as Parsed
 from promptlab.forecast import Forecast, forecast
 from promptlab.pick import find_row, find_variant
@@ -52,6 +54,15 @@ class Experiment:
         Raises BadInput before anything is spent, EndpointUnusable or Interrupted where the same call goes on later.
         """
         return mine(self.parsed, Options(fresh, limit, test, self.overrides))
+
+
+def compare(*runs: Run | str | Path, baseline: str | None = None) -> Comparison:
+    """Runs, folders of runs or experiments, and CSV files side by side: leaderboard, paired differences, classes.
+
+    ``baseline`` names the variant that all are compared with; by default the first run's own. Raises BadInput where
+    there are no results.
+    """
+    return side_by_side([run.folder if isinstance(run, Run) else run for run in runs], baseline)
 
 
 def _yaml(value: Any) -> str:

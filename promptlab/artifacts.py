@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
+import math
 import platform
-import shutil
+import re
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from promptlab import __version__
 from promptlab.errors import BadInput
 from promptlab.experiment import canonical
 from promptlab.predictions import input_names, prediction_columns, prediction_rows
+from promptlab.reads import rows_hash
 from promptlab.records import Message, Variant
 from promptlab.store import Store
+from promptlab.version import __version__
 from promptlab.write import write_csv, write_text
 
 if TYPE_CHECKING:
@@ -29,22 +33,25 @@ def write_artifacts(run: Run, store: Store) -> None:
     folder, found = run.folder, run.findings
     store.note("test_reads", run.test_reads)
     predictions = (*found.search.predictions, *found.test)
-    names = input_names(run.examples)
-    header = prediction_columns(names)
-    write_csv(folder / "predictions.csv", header, prediction_rows(run.id, predictions, run.examples, names))
+    examples = run.examples
+    names = input_names(examples)
+    unpriced = {name for name, model in found.task.models.items() if model.price is None}
+    rows = prediction_rows(run.id, predictions, examples, names, unpriced)
+    write_csv(folder / "predictions.csv", prediction_columns(names), rows)
     if len(predictions) > MANY:
         _write_parquet(run)
     _write_prompts(run)
     write_text(folder / "manifest.json", json.dumps(manifest(run, store), indent=2, ensure_ascii=False) + "\n")
-    write_csv(folder / "results.csv", run.columns, ([row.get(name) for name in run.columns] for row in run.rows))
-    shutil.copyfile(folder / "results.csv", run.prepared.experiment.folder / "results.csv")
+    for place in (folder, run.prepared.experiment.folder):
+        write_csv(place / "results.csv", run.columns, ([row.get(name) for name in run.columns] for row in run.rows))
 
 
 def manifest(run: Run, store: Store) -> dict[str, Any]:
     """What the run was made from and what it took: enough to tell two runs apart, and to make one again."""
     prepared, found = run.prepared, run.findings
     experiment, rows = prepared.experiment, prepared.rows
-    calls = [call for each in (*found.search.predictions, *found.test) for call in each.calls]
+    calls = {call.key: call for each in (*found.search.predictions, *found.test) for call in each.calls}
+    budget = asdict(experiment.search.budget)
     return {
         "run": run.id,
         "experiment": experiment.name,
@@ -53,17 +60,29 @@ def manifest(run: Run, store: Store) -> dict[str, Any]:
         "python": platform.python_version(),
         "libraries": {name: _version(name) for name in LIBRARIES},
         "settings": canonical(experiment),
-        "templates": {name: each.hash for name, each in prepared.task.templates.items()},
-        "bank": prepared.task.bank.hash if prepared.task.bank else None,
+        "hashes": {
+            "experiment": _sha256(json.dumps(canonical(experiment), sort_keys=True, default=str).encode()),
+            "templates": {name: each.hash for name, each in prepared.task.templates.items()},
+            "bank": prepared.task.bank.hash if prepared.task.bank else None,
+            "files": {name: _sha256(content) for name, content in sorted(store.inputs().items())},
+            "test": rows_hash(rows.test) if rows.test else None,
+        },
         "rows": {"train": len(rows.train), "dev": len(rows.dev), "test": len(rows.test)},
         "space": prepared.space.size,
         "variants": len(found.search.view.variants),
         "refused": dict(found.search.refused),
         "seeds": {"experiment": experiment.seed, "split": experiment.data.split.seed, "resampling": found.seed},
-        "calls": {"asked": len({call.key for call in calls}), "list_usd": sum(call.usd for call in calls)},
+        "capabilities": {},  # what the endpoint was found to honour: nothing is known of it before it was asked
+        "budget": budget,
+        "calls": len(calls),
+        "list_usd": math.fsum(call.usd for call in calls.values()),
         "spent_usd": store.spent(),
         "test_reads": run.test_reads,
     }
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _version(name: str) -> str | None:
@@ -86,18 +105,26 @@ def _write_prompts(run: Run) -> None:
 
 
 def _shown(variant: Variant, messages: tuple[Message, ...], row: str) -> str:
-    slots = "\n".join(f"- {name}: {value}" for name, value in variant.slots.items())
+    slots = "\n".join(f"- {name}: {_one_line(value)}" for name, value in variant.slots.items())
     turns = "\n\n".join(f"## {each.role}\n\n{_fenced(each.content)}" for each in messages)
-    return f"# {variant.id}\n\n{slots}\n- row: {row}\n\n{turns}\n"
+    return f"# {variant.id}\n\n{slots}\n- row: {_one_line(row)}\n\n{turns}\n"
+
+
+def _one_line(value: object) -> str:
+    """A value on one line of Markdown; text of several lines as JSON."""
+    text = str(value)
+    return text if len(text.splitlines()) <= 1 else json.dumps(text, ensure_ascii=False)
 
 
 def _fenced(text: str) -> str:
     """The text in a fence that is longer than any run of backticks in it."""
-    longest = max((len(run) for run in "".join(c if c == "`" else " " for c in text).split()), default=0)
-    fence = "`" * max(3, longest + 1)
+    fence = "`" * (1 + max([2, *(len(run) for run in re.findall("`+", text))]))
     return f"{fence}text\n{text}\n{fence}"
 
 
 def _write_parquet(run: Run) -> None:
-    with contextlib.suppress(ImportError):  # the CSV holds everything; parquet is the extra for large sets
-        run.predictions.astype({"answer": "string", "label": "string"}).to_parquet(run.folder / "predictions.parquet")
+    """The CSV holds everything; parquet is the extra for large sets. A column of mixed types goes in as text."""
+    with contextlib.suppress(ImportError):
+        table = run.predictions
+        mixed = {name: "string" for name in table.columns if table[name].dtype == object}
+        table.astype(mixed).to_parquet(run.folder / "predictions.parquet")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import islice
 from typing import Any
 
 from promptlab.dataset.leak import normalise, text_of
@@ -15,51 +18,53 @@ from promptlab.records import Example
 
 SELECTIONS = ("random", "balanced", "nearest")
 ORDERS = ("given", "shuffled", "nearest-last")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 @dataclass(frozen=True)
 class Bank:
-    """The examples that may be shown, in file order. ``columns`` are the inputs that similarity looks at."""
+    """The examples that may be shown, in file order."""
 
     demos: tuple[Example, ...]
 
     @cached_property
     def hash(self) -> str:
-        """sha256 of inputs and labels, in order."""
-        text = "\n".join(repr((demo.id, sorted(demo.inputs.items()), demo.label)) for demo in self.demos)
-        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        """sha256 of all that is shown of the demos or decides which are, in order."""
+        content = [[d.id, sorted(d.inputs.items()), d.label, [[p.id, p.text] for p in d.passages]] for d in self.demos]
+        return hashlib.sha256(repr(content).encode("utf-8", "surrogatepass")).hexdigest()
 
     def select(self, slots: Mapping[str, Any], example: Example) -> tuple[Example, ...]:
         """The demos for one row: ``bank.k`` of them, by ``bank.select`` and ``bank.seed``, in ``bank.order``.
 
-        A row is never its own demo: the same id, and equal inputs once case, punctuation and spaces are folded, are
-        passed over.
+        A row is never its own demo: demos of equal inputs, once case, punctuation and spaces are folded, are passed
+        over and others take their places. Only the inputs that the row has count, here and for likeness.
         """
         k = int(slots.get("bank.k", 0))
         if k <= 0:
             return ()
-        seed = slots.get("bank.seed", 0)
-        picked = self._picked(slots.get("bank.select", "random"), example, seed)
-        text = normalise(text_of(example))
-        chosen = [d for d in picked[: k + 8] if self.demos[d].id != example.id and self._folded[d] != text][:k]
-        return tuple(self.demos[d] for d in self._ordered(chosen, slots.get("bank.order", "given"), example, seed))
-
-    def _ordered(self, chosen: Sequence[int], order: str, example: Example, seed: Any) -> Sequence[int]:
+        seed, how = slots.get("bank.seed", 0), slots.get("bank.select", "random")
+        texts = self._texts(tuple(sorted(example.inputs)))
+        text = text_of(example)
+        own = texts.equal(text)
+        if how == "nearest":
+            picked = texts.nearest(text)
+        else:
+            picked = self._dealt(seed) if how == "balanced" else self._shuffled(seed)
+        chosen = list(islice((d for d in picked if d not in own), k))
+        order = slots.get("bank.order", "given")
         if order == "shuffled":
-            return sorted(chosen, key=lambda d: _draw("order", seed, self.demos[d].id))
-        if order == "nearest-last":
-            place = {d: rank for rank, d in enumerate(self._nearest(text_of(example)))}
-            return sorted(chosen, key=lambda d: -place[d])
-        return sorted(chosen)
+            chosen.sort(key=lambda d: _draw("order", seed, self.demos[d].id))
+        elif order == "nearest-last":
+            likeness = texts.likeness(text)
+            chosen.sort(key=lambda d: (likeness[d], -d))
+        else:
+            chosen.sort()
+        return tuple(self.demos[d] for d in chosen)
 
     @cached_property
-    def _folded(self) -> tuple[str, ...]:
-        return tuple(normalise(text_of(demo)) for demo in self.demos)
-
-    def _picked(self, how: str, example: Example, seed: Any) -> Sequence[int]:
-        if how == "nearest":
-            return self._nearest(text_of(example))
-        return self._dealt(seed) if how == "balanced" else self._shuffled(seed)
+    def _texts(self) -> Callable[[tuple[str, ...]], _Texts]:
+        """The demos as texts, by the columns that are looked at: those of the row."""
+        return lru_cache(maxsize=8)(lambda columns: _Texts([text_of(demo, columns) for demo in self.demos]))
 
     @cached_property
     def _shuffled(self) -> Callable[[Any], Sequence[int]]:
@@ -81,40 +86,63 @@ class Bank:
 
         return lru_cache(maxsize=256)(dealt)
 
-    @cached_property
-    def _nearest(self) -> Callable[[str], Sequence[int]]:
-        index = _Index([text_of(demo) for demo in self.demos])
-        return lru_cache(maxsize=4096)(index.nearest)
-
 
 def _draw(*parts: Any) -> bytes:
     """A stable draw: adding a demo moves none of the others."""
     return hashlib.sha256("\0".join(map(str, parts)).encode("utf-8", "surrogatepass")).digest()
 
 
-class _Index:
-    """TF-IDF cosine over words and character 4-grams (Salton and Buckley 1988), as postings."""
+class _Texts:
+    """What the demos say: which of them equal a text, and how alike they are to it.
+
+    TF-IDF cosine over words and character 4-grams (Salton and Buckley 1988), as postings made when first needed.
+    """
 
     def __init__(self, texts: Sequence[str]) -> None:
-        bags = [_terms(text) for text in texts]
+        self._all = texts
+        self._places: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        for d, text in enumerate(texts):
+            self._places[_folded(text)].append(d)
+        self.equal = lru_cache(maxsize=4096)(self._equal)
+        self.likeness = lru_cache(maxsize=4096)(self._likeness)
+        self.nearest = lru_cache(maxsize=4096)(self._nearest)
+
+    def _equal(self, text: str) -> frozenset[int]:
+        """The demos that say just this."""
+        return frozenset(self._places.get(_folded(text), ()))
+
+    def _nearest(self, text: str) -> Sequence[int]:
+        """All demos, the most similar first; ties in file order."""
+        likeness = self.likeness(text)
+        return sorted(range(len(self._all)), key=lambda d: (-likeness[d], d))
+
+    def _likeness(self, text: str) -> Sequence[float]:
+        idf, postings = self._index
+        likeness = [0.0] * len(self._all)
+        for term, n in _terms(text).items():
+            weight = (1 + math.log(n)) * idf.get(term, 0.0)
+            for d, other in postings.get(term, ()):
+                likeness[d] += weight * other
+        return likeness
+
+    @cached_property
+    def _index(self) -> tuple[Mapping[str, float], Mapping[str, Sequence[tuple[int, float]]]]:
+        """The weight of each term, and the demos that hold it with its normalised weight there."""
+        bags = [_terms(text) for text in self._all]
         seen = Counter(term for bag in bags for term in bag)
-        self.idf = {term: math.log((1 + len(texts)) / (1 + n)) + 1 for term, n in seen.items()}
-        self.postings: dict[str, list[tuple[int, float]]] = defaultdict(list)
+        idf = {term: math.log((1 + len(bags)) / (1 + n)) + 1 for term, n in seen.items()}
+        postings: dict[str, list[tuple[int, float]]] = defaultdict(list)
         for d, bag in enumerate(bags):
-            weights = {term: (1 + math.log(n)) * self.idf[term] for term, n in bag.items()}
+            weights = {term: (1 + math.log(n)) * idf[term] for term, n in bag.items()}
             norm = math.sqrt(sum(w * w for w in weights.values())) or 1.0
             for term, weight in weights.items():
-                self.postings[term].append((d, weight / norm))
-        self.size = len(texts)
+                postings[term].append((d, weight / norm))
+        return idf, postings
 
-    def nearest(self, text: str) -> Sequence[int]:
-        """All demos, the most similar first; ties in file order."""
-        likeness = [0.0] * self.size
-        for term, n in _terms(text).items():
-            weight = (1 + math.log(n)) * self.idf.get(term, 0.0)
-            for d, other in self.postings.get(term, ()):
-                likeness[d] += weight * other
-        return sorted(range(self.size), key=lambda d: (-likeness[d], d))
+
+def _folded(text: str) -> tuple[str, ...]:
+    """The text with case, punctuation and spaces folded, and its numbers: other numbers ask something else."""
+    return normalise(text), *_NUMBER.findall(unicodedata.normalize("NFKC", text))
 
 
 def _terms(text: str) -> Counter[str]:

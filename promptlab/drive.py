@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
-from promptlab.errors import CallFailed, EndpointUnusable, PromptlabError
+from promptlab.errors import CallFailed, EndpointUnusable, Interrupted
 from promptlab.meter import Cost, Meter
 from promptlab.records import Call, Flow, Request
 
@@ -37,10 +37,10 @@ class Halt:
     """Asks everything to stop: no new calls start; those in flight may land."""
 
     def __init__(self) -> None:
-        self.reason: PromptlabError | None = None
+        self.reason: Exception | None = None
         self.event = asyncio.Event()
 
-    def __call__(self, reason: PromptlabError) -> None:
+    def __call__(self, reason: Exception) -> None:
         """Stop for this reason; the first one stands."""
         self.reason = self.reason or reason
         self.event.set()
@@ -69,14 +69,15 @@ class Driver:
         self.drain = drain
         self.landed: Callable[[Call], None] = lambda _: None  # progress looks on here
         self._flying: dict[str, asyncio.Future[Call]] = {}
-        self._failures = 0
+        self._failures = 0  # attempts without an answer since the last one
+        self._failed: set[str] = set()
         self._hits = 0
 
     async def run(self, flows: Iterable[Flow[T]]) -> list[Outcome[T] | None]:
         """The outcomes in plan order; None where the budget was spent before the flow was done.
 
-        Raises Interrupted after a halt, EndpointUnusable when the endpoint cannot go on, BadInput where a flow cannot;
-        each time what is in flight may land first, for ``drain`` seconds.
+        Raises Interrupted after a halt, EndpointUnusable when the endpoint cannot go on, and whatever else a flow or
+        the transport raises; each time what is in flight may land first, for ``drain`` seconds.
         """
         outcomes: dict[int, Outcome[T]] = {}
         plan = enumerate(flows)
@@ -89,8 +90,6 @@ class Driver:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if not working.done():
                 await asyncio.wait([working], timeout=self.drain)
-            if working.done():
-                working.result()
         finally:
             for task in (*crew, stop):
                 task.cancel()
@@ -107,7 +106,7 @@ class Driver:
                 outcomes[place] = await self._drive(flow)
             except _Stopped:
                 return
-            except PromptlabError as error:
+            except Exception as error:  # noqa: BLE001 - raised again by run, once the answers in flight are kept
                 self.halt(error)
                 return
             finally:
@@ -118,15 +117,21 @@ class Driver:
         try:
             step: Request | Awaitable[Any] = next(flow)
             while True:
-                if isinstance(step, Request):
-                    call = await self._ask(step)
-                    calls.append(call)
-                    done = call.completion
-                    step = flow.throw(CallFailed(call.error)) if done is None else flow.send(done)
-                else:
-                    step = await _awaited(flow, step)
+                value, error = await self._answer(step, calls)
+                step = flow.send(value) if error is None else flow.throw(error)
         except StopIteration as stop:
             return Outcome(stop.value, tuple(calls))
+
+    async def _answer(self, step: Request | Awaitable[Any], calls: list[Call]) -> tuple[Any, Exception | None]:
+        """What the flow is to be sent, or what is to be raised in it. A call joins ``calls``."""
+        if isinstance(step, Request):
+            call = await self._ask(step)
+            calls.append(call)
+            return call.completion, None if call.completion is not None else CallFailed(call.error)
+        try:
+            return await step, None
+        except Exception as error:  # noqa: BLE001 - a user's coroutine may raise anything; its flow says what it means
+            return None, error
 
     async def _ask(self, request: Request) -> Call:
         held = await self.meter.admit(request)
@@ -137,30 +142,28 @@ class Driver:
         call: Call | None = None
         flying = self._flying[request.key] = asyncio.get_running_loop().create_future()
         try:
-            call = await self._known(request.key) or await self._send(request)
+            call = await self._known(request.key) or await self._send(request, held)
             flying.set_result(call)
         except BaseException as error:
             if not flying.done():
                 flying.set_exception(error) if isinstance(error, Exception) else flying.cancel()
             raise
         finally:
-            self._land(request, held, call, flying)
+            self._land(request.key, held, call, flying)
         return call
 
-    def _land(self, request: Request, held: Cost, call: Call | None, flying: asyncio.Future[Call]) -> None:
-        del self._flying[request.key]
+    def _land(self, key: str, held: Cost, call: Call | None, flying: asyncio.Future[Call]) -> None:
+        del self._flying[key]
         if flying.done() and not flying.cancelled():
             flying.exception()  # looked at: whoever raised it reports it
-        self.meter.land(held, call)
-        if call is None or call.error:
-            self.meter.forget(request.key)
+        self.meter.land(key, held, call)
         if call is not None:
             self.landed(call)
 
     async def _again(self, request: Request) -> Call:
         """A key that was asked before in this run: joined while in flight, else read from the log. Costs nothing."""
         flying = self._flying.get(request.key)
-        call = await asyncio.shield(flying) if flying else self.log.known(request.key)
+        call = await asyncio.shield(flying) if flying else await self._known(request.key)
         if call is None:  # it failed meanwhile
             return await self._ask(request)
         return replace(call, cached=True)
@@ -173,26 +176,36 @@ class Driver:
                 await asyncio.sleep(0)  # a run that is all known still hears signals and shows progress
         return call
 
-    async def _send(self, request: Request) -> Call:
+    async def _send(self, request: Request, held: Cost) -> Call:
         if self.halt.reason is not None:
             raise _Stopped
-        call = await self.transport.call(request)
-        if call.completion is not None:
-            self._failures = 0
-        else:
-            self._failures += 1
-            if self._failures >= max(20, 2 * self.transport.width):
-                raise EndpointUnusable(
-                    f"{self._failures} calls failed in a row; the last one: {call.error}. "
-                    "Nothing is lost: run the same command to go on."
-                )
+        if not self.meter.send(held):
+            spent, cap = self.meter.spent_usd, self.meter.cap.usd
+            raise Interrupted(
+                f"${spent:,.2f} of the budget's ${cap:,.2f} are really spent, and the next call may not fit. "
+                "Every answer is kept: with a higher search.budget.usd they cost nothing again."
+            )
+        call: Call | None = None
+        try:
+            call = await self.transport.call(request)
+        finally:
+            self.meter.back(held, call)
         self.log.record(call)
+        self._count(call)
         return call
 
+    def _count(self, call: Call) -> None:
+        """Stop when nothing but failures comes back: so many attempts in a row, whoever made them.
 
-async def _awaited(flow: Flow[T], step: Awaitable[Any]) -> Any:
-    try:
-        value = await step
-    except Exception as error:  # noqa: BLE001 - a user's coroutine may raise anything; its flow says what it means
-        return flow.throw(error)
-    return flow.send(value)
+        A row that fails again says something about the row, not about the endpoint.
+        """
+        if call.completion is not None:
+            self._failures = 0
+        elif call.key not in self._failed:
+            self._failed.add(call.key)
+            self._failures += call.attempts
+        if self._failures >= max(20, 2 * self.transport.width):
+            raise EndpointUnusable(
+                f"{self._failures} attempts in a row brought no answer; the last error: {call.error}. "
+                "Every answer is kept: run the same command to go on."
+            )

@@ -71,6 +71,13 @@ class CallFailed(PromptlabError):  # noqa: N818 - thrown into flows: the call fa
     exit_code = 3
 
 
+def ordered(problems: Iterable[Problem]) -> list[Problem]:
+    """File by file, in the order in which files are first named, and by line within a file."""
+    listed = list(problems)
+    files = {path: place for place, path in reversed(list(enumerate(each.path for each in listed)))}
+    return sorted(listed, key=lambda each: (files[each.path], each.line))
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """The remedy for a misspelt name: the closest valid one, or the list of them. Empty if there is none."""
     known: Sequence[str] = sorted({str(each) for each in names})

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from promptlab.drive import Driver
+from promptlab.errors import Interrupted
 from promptlab.meter import Cost, worst_case
-from promptlab.mine import Predict, too_many_errors
+from promptlab.mine import Predict, completed, too_many_errors
 from promptlab.predict import Task
-from promptlab.records import Example, Prediction, Variant
+from promptlab.records import Example, Flow, Prediction, Variant
 from promptlab.ties import tie_set
 from promptlab.view import View
 
@@ -62,7 +63,8 @@ async def score_test(
 ) -> tuple[Prediction, ...]:
     """The baseline and the finalists on every test row; what the search kept back pays for it.
 
-    Raises EndpointUnusable when too many calls failed, so that test is not read by halves.
+    Raises EndpointUnusable when too many calls failed, Interrupted when the endpoint broke the bound that the reserve
+    rests on: test is never read by halves.
     """
     driver.meter.reserved = Cost()
     rows = (0, *choice.finalists)
@@ -73,8 +75,18 @@ async def score_test(
         for example in test[start : start + 8]
         for r in range(repeats)
     ]
-    outcomes = await driver.run(predict(*cell) for cell in cells)
-    found = [replace(outcome.value, calls=outcome.calls) for outcome in outcomes if outcome]
+
+    def ask(place: int) -> Flow[Prediction]:
+        return predict(*cells[place])
+
+    first = await driver.run(map(ask, range(len(cells))))
+    scored = await completed(driver, ask, first, (len(cells), max_errors))
+    found = [row for row in scored if row is not None]
+    if len(found) < len(cells):
+        raise Interrupted(
+            "the budget was spent before test was complete, because the endpoint counted more tokens than a request's "
+            "bytes and max_tokens allow. Every answer is kept: with a higher search.budget they cost nothing again."
+        )
     too_many_errors(found, max_errors)
     return tuple(found)
 

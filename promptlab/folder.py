@@ -28,19 +28,22 @@ def project_of(path: Path) -> Path:
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold a run's folder; the lock dies with the process. Raises BadInput naming who holds it."""
+    lock, holder = FileLock(folder / "run.lock", timeout=0), folder / "run.pid"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / "run.lock", timeout=0)
-        holder = folder / "run.pid"
-        with lock:
-            holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
-            yield
+        lock.acquire()
+        holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
     except Timeout:
         who = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
         remedy = "Wait for it, or stop it; the same command then goes on."
         raise BadInput(Problem(f"this run is going on already: {who}", str(folder), remedy=remedy)) from None
     except OSError as error:
+        lock.release()
         raise BadInput(Problem(f"cannot write here: {error.strerror}", str(folder))) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def gather(paths: Iterable[Path]) -> tuple[Path, dict[str, bytes]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from promptlab.admit import admit
 from promptlab.allocators import ALLOCATORS
 from promptlab.importing import implementation
 from promptlab.meter import Cost, worst_case
@@ -15,9 +16,9 @@ from promptlab.mine import draw
 from promptlab.power import smallest_difference
 from promptlab.prepare import Prepared
 from promptlab.proposers import PROPOSERS
-from promptlab.records import Request, Variant
+from promptlab.records import Flow, Request, Variant
 from promptlab.tokens import count_messages
-from promptlab.view import View
+from promptlab.view import Plan, View
 
 SAMPLE = 120  # cells rendered to estimate tokens
 DISAGREEMENT = (0.1, 0.2, 0.3)  # shares of rows on which two prompts differ, before any is measured
@@ -48,19 +49,22 @@ class Forecast:
 def forecast(prepared: Prepared) -> Forecast:
     """Walk the rounds with every score equal; render a sample of what they would ask."""
     experiment, rows = prepared.experiment, prepared.rows
-    repeats = experiment.search.repeats
-    test_calls = (1 + min(experiment.search.finalists, prepared.space.size)) * len(rows.test) * repeats
+    repeats, finalists = experiment.search.repeats, experiment.search.finalists
     cap = experiment.search.budget.calls
-    left = math.inf if cap is None else max(0, cap - test_calls)
-    view, cells, rounds = _walk(prepared, left)
+    reserved = (1 + min(finalists, prepared.space.size)) * len(rows.test) * repeats
+    left = math.inf if cap is None else max(0, cap - reserved)
+    walk = _walk(prepared, left)
+    view, cells = walk.view, walk.cells
     search_calls = int(min(len(cells) * repeats, left))
+    seats = min(finalists, prepared.space.size if walk.asks else len(view.variants) - 1)
+    test_calls = (1 + seats) * len(rows.test) * repeats
     tokens_in, cost = _sampled(prepared, view, cells)
     priced = all(model.price is not None for model in experiment.models)
     n = len(rows.test) or len(rows.dev)
     return Forecast(
         points=prepared.space.size,
         variants=len(view.variants),
-        rounds=rounds,
+        rounds=view.round,
         search_calls=search_calls,
         test_calls=test_calls,
         tokens_in=tokens_in,
@@ -72,7 +76,16 @@ def forecast(prepared: Prepared) -> Forecast:
     )
 
 
-def _walk(prepared: Prepared, left: float) -> tuple[View, list[tuple[int, int]], int]:
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """Rounds without answers: the last view, every planned cell, and whether some proposals could not be foreseen."""
+
+    view: View
+    cells: list[tuple[int, int]]
+    asks: bool
+
+
+def _walk(prepared: Prepared, left: float) -> _Walk:
     """The plans of the allocator when no score tells variants apart; proposals that need a model are left out."""
     experiment = prepared.experiment
     spec, folder, seed = experiment.search, experiment.folder, experiment.seed
@@ -80,40 +93,55 @@ def _walk(prepared: Prepared, left: float) -> tuple[View, list[tuple[int, int]],
     proposers = [implementation("proposer", name, PROPOSERS, folder, options) for name, options in spec.propose]
     view = replace(prepared.view(), calls_left=left / spec.repeats)
     cells: list[tuple[int, int]] = []
+    asks = False
     while True:
         plan = allocate(view, draw(seed, "allocate", view.round))
-        if not plan.cells and not plan.want:
-            return view, cells, view.round
-        live, asked, scores = view.live.copy(), view.asked.copy(), view.scores.copy()
-        live[list(plan.dropped)] = False
-        for v, i in plan.cells:
-            asked[v, i], scores[v, i] = True, 0.0
-        cells += plan.cells
-        new: list[Variant] = []
-        for place, proposer in enumerate(proposers if plan.want else ()):
-            try:
-                flow = proposer(plan.want // len(proposers) or 1, view, draw(seed, f"propose {place}", view.round))
-                next(flow)
-                flow.close()
-            except StopIteration as stop:
-                new += stop.value
-        known = {variant.id for variant in view.variants}
-        new = [v for v in {v.id: v for v in new}.values() if v.id not in known and not view.space.excluded(v.slots)]
-        if not new and not plan.cells:
-            return view, cells, view.round
-        view = replace(
-            view,
-            variants=(*view.variants, *new),
-            scores=np.vstack([scores, np.full((len(new), scores.shape[1]), np.nan)]),
-            asked=np.vstack([asked, np.zeros((len(new), asked.shape[1]), dtype=bool)]),
-            live=np.concatenate([live, np.ones(len(new), dtype=bool)]),
-            round=view.round + 1,
-            calls_left=view.calls_left - len(plan.cells),
-        )
+        fresh = [(v, i) for v, i in plan.cells if not view.asked[v, i]]
+        proposed: list[Variant] = []
+        for place, part in enumerate(np.array_split(np.arange(plan.want), len(proposers))):
+            if len(part):
+                found = _proposed(proposers[place](len(part), view, draw(seed, f"propose {place}", view.round)))
+                asks = asks or found is None
+                proposed += found or ()
+        new = admit(view, proposed).admitted
+        if not fresh and not new:
+            return _Walk(view, cells, asks)
+        cells += fresh
+        view = _after(view, plan, fresh, new)
+
+
+def _proposed(flow: Flow[tuple[Variant, ...]]) -> tuple[Variant, ...] | None:
+    """What a proposer gives that asks no model; None if it asks one."""
+    try:
+        next(flow)
+    except StopIteration as stop:
+        return tuple(stop.value)
+    flow.close()
+    return None
+
+
+def _after(view: View, plan: Plan, fresh: Sequence[tuple[int, int]], new: Sequence[Variant]) -> View:
+    """The view when a round is closed in which every answer scored 0."""
+    live, asked, scores = view.live.copy(), view.asked.copy(), view.scores.copy()
+    live[list(plan.dropped)] = False
+    if fresh:
+        rows, columns = zip(*fresh, strict=True)
+        asked[rows, columns], scores[rows, columns] = True, 0.0
+    more = len(new)
+    return replace(
+        view,
+        variants=(*view.variants, *new),
+        scores=np.vstack([scores, np.full((more, scores.shape[1]), np.nan)]),
+        asked=np.vstack([asked, np.zeros((more, asked.shape[1]), dtype=bool)]),
+        live=np.concatenate([live, np.ones(more, dtype=bool)]),
+        round=view.round + 1,
+        calls_left=max(0.0, view.calls_left - len(fresh)),
+    )
 
 
 def _sampled(prepared: Prepared, view: View, cells: list[tuple[int, int]]) -> tuple[float, Cost]:
     """Mean prompt tokens, and the mean cost of a call whose answer is as long as it may be."""
+    cells = cells or [(0, 0)]
     step = max(1, len(cells) // SAMPLE)
     tokens, costs = [], []
     for v, i in cells[::step]:
@@ -122,7 +150,7 @@ def _sampled(prepared: Prepared, view: View, cells: list[tuple[int, int]]) -> tu
         count, _ = count_messages(messages, prompt.model.id)
         tokens.append(count)
         costs.append(_cost(prompt.request(messages), count))
-    n = max(1, len(costs))
+    n = len(costs)
     return sum(tokens) / n, sum(costs, Cost()) * (1 / n)
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from promptlab.records import Budget, Call, Request
+
+DIGITS = 12
+"""Decimals of a US dollar that sums keep. A price per million tokens has at most six, so sums of calls are exact, and
+the same in any order of arrival (below some $4,000; beyond that the last digit may differ)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,17 +23,17 @@ class Cost:
     usd: float = 0.0
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(self.calls + other.calls, self.tokens + other.tokens, self.usd + other.usd)
+        return Cost(self.calls + other.calls, self.tokens + other.tokens, round(self.usd + other.usd, DIGITS))
 
     def __sub__(self, other: Cost) -> Cost:
-        return Cost(self.calls - other.calls, self.tokens - other.tokens, self.usd - other.usd)
+        return Cost(self.calls - other.calls, self.tokens - other.tokens, round(self.usd - other.usd, DIGITS))
 
     def __mul__(self, times: float) -> Cost:
         return Cost(self.calls * times, self.tokens * times, self.usd * times)
 
     def within(self, cap: Cost) -> bool:
-        """Whether no part exceeds the cap's; the last digits of money are rounding."""
-        return self.calls <= cap.calls and self.tokens <= cap.tokens and self.usd <= cap.usd + 1e-12
+        """Whether no part exceeds the cap's."""
+        return self.calls <= cap.calls and self.tokens <= cap.tokens and self.usd <= cap.usd + 10**-DIGITS / 2
 
 
 def cap_of(budget: Budget) -> Cost:
@@ -62,20 +66,23 @@ class Meter:
 
     A call starts when what precedes it (finished: actual; in flight: worst case) plus its own worst case fits. It is
     refused only when nothing is in flight, so the same calls are admitted at any concurrency. One key counts once.
+    A failed call counts nothing, but keeps its place until it is asked again or ``settle`` gives it up: what comes
+    later in the plan cannot take it. ``spent`` are US dollars that earlier sessions of the run really spent.
     """
 
-    def __init__(self, cap: Cost) -> None:
+    def __init__(self, cap: Cost, spent: float = 0.0) -> None:
         self.cap = cap
         self.reserved = Cost()  # kept back for the finalists' test calls
         self.done = Cost()
-        self.spent_usd = 0.0  # really spent; a meter of its own, decides nothing
-        self._flying = Cost()
+        self.spent_usd = spent  # really spent; a meter of its own, decides nothing
+        self._held = Cost()  # worst cases: in flight, and failed
+        self._sent_usd = 0.0  # worst cases that are on the wire, not merely looked up
+        self._failed: dict[str, Cost] = {}
         self._in_flight = 0
         self._shut = False
         self._turn = asyncio.Lock()
         self._landed = asyncio.Event()
         self._keys: set[str] = set()
-        self._unlimited = all(math.isinf(getattr(cap, each.name)) for each in fields(cap))
 
     @property
     def left(self) -> Cost:
@@ -93,29 +100,62 @@ class Meter:
                 return None
             if request.key in self._keys:
                 return Cost()
-            worst = Cost(1) if self._unlimited else worst_case(request)
-            while not self._unlimited and not (self.done + self._flying + worst).within(self.cap - self.reserved):
-                if not self._in_flight:
+            worst = self._failed.pop(request.key, None)
+            if worst is None:
+                worst = self._bound(request)
+                if not await self._fits(worst):
                     self._shut = True  # what comes later in the plan does not start either, however small
                     return None
-                self._landed.clear()
-                await self._landed.wait()
+                self._held += worst
             self._keys.add(request.key)
             self._in_flight += 1
-            self._flying += worst
             return worst
 
-    def land(self, worst: Cost, call: Call | None) -> None:
-        """A call that was admitted has ended; None when it was withdrawn. What was held for a known key is nothing."""
-        if not worst.calls:
-            return
+    async def _fits(self, worst: Cost) -> bool:
+        """Whether it fits once enough of what is in flight has landed."""
+        while not (self.done + self._held + worst).within(self.cap - self.reserved):
+            if not self._in_flight:
+                return False
+            self._landed.clear()
+            await self._landed.wait()
+        return True
+
+    def _bound(self, request: Request) -> Cost:
+        """The worst case in what is capped; elsewhere it may have no bound, and none is needed."""
+        if math.isinf(self.cap.tokens) and math.isinf(self.cap.usd):
+            return Cost(1)
+        worst = worst_case(request)
+        tokens = 0 if math.isinf(self.cap.tokens) else worst.tokens
+        return Cost(1, tokens, 0.0 if math.isinf(self.cap.usd) else round(worst.usd, DIGITS))
+
+    def send(self, worst: Cost) -> bool:
+        """Whether a held request may go onto the wire: False when what was really spent leaves no room for it."""
+        if self.spent_usd + self._sent_usd + worst.usd > self.cap.usd + 10**-DIGITS:
+            return False
+        self._sent_usd = round(self._sent_usd + worst.usd, DIGITS)
+        return True
+
+    def back(self, worst: Cost, call: Call | None) -> None:
+        """What was sent came back, or never will (None)."""
+        self._sent_usd = round(self._sent_usd - worst.usd, DIGITS)
+        self.spent_usd = round(self.spent_usd + (call.spent if call else 0.0), DIGITS)
+
+    def land(self, key: str, worst: Cost, call: Call | None) -> None:
+        """A call that was admitted has ended; None when it was withdrawn."""
         self._in_flight -= 1
-        self._flying = self._flying - worst if self._in_flight else Cost()
-        if call is not None and call.completion is not None:  # a failed call is missing data and will be asked again
+        if call is not None and call.completion is not None:
+            self._held -= worst
             self.done += actual(call)
-            self.spent_usd += call.spent
+        else:
+            self._keys.discard(key)
+            if call is None:
+                self._held -= worst
+            else:
+                self._failed[key] = worst
         self._landed.set()
 
-    def forget(self, key: str) -> None:
-        """A failed call will be asked again, and counts again."""
-        self._keys.discard(key)
+    def settle(self) -> None:
+        """Calls that failed are not asked again in this plan: give their places back."""
+        for worst in self._failed.values():
+            self._held -= worst
+        self._failed.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -93,19 +94,52 @@ async def _round(
         for place, (share, proposer) in enumerate(zip(shares, rules.proposers, strict=False))
     ]
     cells = [(v, i, r) for v, i in plan.cells for r in range(rules.repeats)]
-    outcomes: list[Outcome[Any] | None] = await driver.run(
-        chain(asked, (predict(view.variants[v], view.dev[i], r) for v, i, r in cells))
-    )
+
+    def ask(place: int) -> Flow[Prediction]:
+        v, i, r = cells[place]
+        return predict(view.variants[v], view.dev[i], r)
+
+    outcomes: list[Outcome[Any] | None] = await driver.run(chain(asked, map(ask, range(len(cells)))))
     proposed = [variant for outcome in outcomes[: len(asked)] if outcome for variant in outcome.value]
-    rows = [_row(outcome) for outcome in outcomes[len(asked) :]]
-    rows += [None] * (len(cells) - len(rows))
-    failed = [place for place, row in enumerate(rows) if row is not None and row.status == "error"]
-    if failed:
-        again = await driver.run(predict(view.variants[v], view.dev[i], r) for v, i, r in (cells[f] for f in failed))
-        for place, outcome in zip(failed, again, strict=False):
-            rows[place] = _row(outcome) or rows[place]
+    rows = await completed(driver, ask, outcomes[len(asked) :], (len(cells), rules.max_errors))
     too_many_errors([row for row in rows if row is not None], rules.max_errors)
     return proposed, rows
+
+
+async def completed(
+    driver: Driver,
+    ask: Callable[[int], Flow[Prediction]],
+    first: Sequence[Outcome[Prediction] | None],
+    wanted: tuple[int, float],
+) -> list[Prediction | None]:
+    """The rows of ``wanted`` cells, so many with at most that share of errors, given their ``first`` outcomes.
+
+    What failed is asked once more, together with what the budget could not start while that kept its place. None where
+    the budget was spent. Raises EndpointUnusable as soon as too many failed twice.
+    """
+    count, share = wanted
+    rows = [_row(outcome) for outcome in first] + [None] * (count - len(first))
+    tries = Counter(place for place, row in enumerate(rows) if _is_error(row))
+    twice: set[int] = set()
+
+    def again(place: int) -> Flow[Prediction]:
+        row = yield from ask(place)
+        twice.update([place] if _is_error(row) and tries[place] else [])
+        if len(twice) > share * count:
+            raise _too_many(len(twice), count, share, row.error)
+        return row
+
+    while any(_is_error(row) and tries[place] == 1 for place, row in enumerate(rows)):
+        missing = [p for p, row in enumerate(rows) if row is None or (_is_error(row) and tries[p] == 1)]
+        for place, outcome in zip(missing, await driver.run(map(again, missing)), strict=False):
+            rows[place] = _row(outcome) or rows[place]
+        tries.update(place for place in missing if _is_error(rows[place]))
+    driver.meter.settle()
+    return rows
+
+
+def _is_error(row: Prediction | None) -> bool:
+    return row is not None and row.status == "error"
 
 
 def _row(outcome: Outcome[Prediction] | None) -> Prediction | None:
@@ -114,12 +148,16 @@ def _row(outcome: Outcome[Prediction] | None) -> Prediction | None:
 
 def too_many_errors(rows: Sequence[Prediction], share: float) -> None:
     """A round with more errors than ``share`` does not close. Raises EndpointUnusable (resumable)."""
-    errors = [row for row in rows if row.status == "error"]
+    errors = [row for row in rows if _is_error(row)]
     if len(errors) > share * len(rows):
-        raise EndpointUnusable(
-            f"{len(errors)} of {len(rows)} calls failed, more than endpoint.max_errors ({share:.0%}) allows; "
-            f"the first: {errors[0].error}. Every answer is kept: run the same command to ask for the missing ones."
-        )
+        raise _too_many(len(errors), len(rows), share, errors[0].error)
+
+
+def _too_many(errors: int, count: int, share: float, error: str) -> EndpointUnusable:
+    return EndpointUnusable(
+        f"{errors} of {count} calls failed, more than endpoint.max_errors ({share:.0%}) allows; one of them: {error}. "
+        "Every answer is kept: run the same command to ask for the missing ones."
+    )
 
 
 def _closed(

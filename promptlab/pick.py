@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,7 +34,7 @@ def find_variant(prepared: Prepared, words: str) -> Variant:
         return prepared.baseline
     if "=" not in words:
         return _by_id(prepared, words.strip())
-    pairs = (pair.partition("=") for pair in words.split(","))
+    pairs = (pair.partition("=") for pair in re.split(r",(?=[^,=]*=)", words))  # a value may hold commas
     wanted = {name.strip(): value.strip() for name, _, value in pairs}
     values, problems = _values(prepared, wanted)
     if problems:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -29,6 +29,7 @@ from promptlab.records import (
     Variant,
 )
 from promptlab.template import Template
+from promptlab.template.marks import Row
 
 CHAT = "/chat/completions"
 
@@ -51,30 +52,6 @@ class Label(str):
         return str(self)
 
 
-class Row:
-    """A demo or a passage as templates see it: its columns as attributes, and nothing else."""
-
-    __slots__ = ("_values",)
-
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = values
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self._values[name]
-        except KeyError:
-            raise AttributeError(name) from None
-
-    def __getitem__(self, name: str) -> Any:
-        return self._values[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __str__(self) -> str:
-        return str(self._values.get("text", dict(self._values)))
-
-
 @dataclass(frozen=True)
 class Task:
     """What a prediction needs besides variant and example. ``params`` are the fixed parameters of every request."""
@@ -88,12 +65,21 @@ class Task:
     bank: Bank | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     _prompts: dict[str, Prompt] = field(default_factory=dict, repr=False, compare=False)
+    _shown: dict[int, Row] = field(default_factory=dict, repr=False, compare=False)  # by identity: the bank keeps them
 
     def prompt(self, variant: Variant) -> Prompt:
         """The variant with its files looked up, once."""
         known = self._prompts.get(variant.id)
         if known is None:
             known = self._prompts[variant.id] = _resolve(self, variant)
+        return known
+
+    def shown(self, demo: Example) -> Row:
+        """A demo of the bank as templates see it."""
+        known = self._shown.get(id(demo))
+        if known is None:
+            label = demo.answers[0] if demo.answers else ""
+            known = self._shown[id(demo)] = Row({**demo.inputs, "label": label, "passages": _passages(demo)})
         return known
 
 
@@ -131,12 +117,7 @@ class Prompt:
         bank = self.task.bank
         if bank is None or "demos" not in self.template.uses:
             return ()
-        return tuple(_demo(each) for each in bank.select(self.variant.slots, example))
-
-
-def _demo(demo: Example) -> Row:
-    answers = demo.answers
-    return Row({**demo.inputs, "label": answers[0] if answers else "", "passages": _passages(demo)})
+        return tuple(map(self.task.shown, bank.select(self.variant.slots, example)))
 
 
 def _passages(example: Example) -> tuple[Row, ...]:
@@ -152,8 +133,8 @@ def _resolve(task: Task, variant: Variant) -> Prompt:
     choices = {slot.name for slot in template.slots}
     scope = {name: value for name, value in slots.items() if name in choices} | {"labels": task.labels}
     word = template.parser or task.parser
-    if isinstance(word, Mapping):
-        word = word[str(slots.get(word["by"]))]
+    if isinstance(word, Mapping):  # every value has its parser: checked when the files were read
+        word = word[str(slots[word["by"]])]
     return Prompt(task, variant, template, model, parser(word), scope, params)
 
 
@@ -172,13 +153,16 @@ def predict(
     row = replace(row, status=status, output=completion.text, prompt_tokens=completion.usage.tokens_in)
     if not example.answers and status == "ok":
         return replace(row, answer=answer)
+    completion = replace(completion, answer=answer)  # every metric sees what was parsed, not what another made of it
     scores: dict[str, float] = {}
     for name, metric in task.metrics.items():
+        scores[name] = 0.0
         if status == "ok" or getattr(metric, "scores_non_answers", False):
-            score = yield from _scored(name, metric, example, replace(completion, answer=answer), variant)
+            try:
+                score = yield from _scored(name, metric, example, completion, variant)
+            except CallFailed as failure:
+                return replace(row, status="error", error=str(failure))
             scores[name], answer = score.value, answer if score.answer is None else score.answer
-        else:
-            scores[name] = 0.0
     return replace(row, answer=answer, scores=scores, score=objective(task.objective, scores))
 
 

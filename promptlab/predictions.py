@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from promptlab.records import Example, Prediction
+from promptlab.records import Call, Example, Prediction
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_TEXT = frozenset(
+    ("run", "variant", "example", "label", "answer", "output", "error", "name", "status", "model", "template",
+     "method", "origin", "parents", "engine", "split", "phase", "usage")
+)  # fmt: skip
+_TOLD = 6  # significant digits of a measured number: more would be noise, and no reader of CSV would agree on them
 
 
 def prediction_columns(inputs: Sequence[str]) -> list[str]:
@@ -28,31 +34,42 @@ def input_names(examples: Mapping[str, Example]) -> list[str]:
 
 
 def prediction_rows(
-    run: str, predictions: Sequence[Prediction], examples: Mapping[str, Example], inputs: Sequence[str]
+    run: str,
+    predictions: Iterable[Prediction],
+    examples: Mapping[str, Example],
+    inputs: Sequence[str],
+    unpriced: Container[str] = (),
 ) -> Iterator[list[Any]]:
-    """One list of cells per prediction, as ``prediction_columns`` orders them. None = not measured."""
+    """One list of cells per prediction, as ``prediction_columns`` orders them. None = not measured.
+
+    What a call took is None where none was answered, its dollars also where the model is ``unpriced``; ``cached`` = all
+    calls were known before they were asked.
+    """
     shown = {
         each.id: [*(cell(each.inputs.get(name)) for name in inputs), cell(each.label)] for each in examples.values()
     }
     for row in predictions:
-        calls = [call for call in row.calls if call.completion is not None]
-        usages = [call.completion.usage for call in calls if call.completion is not None]
-        estimated = any(usage.source == "estimated" for usage in usages)
         yield [
             run, row.variant, row.example, row.repeat, row.split, row.phase, *shown[row.example], cell(row.answer),
-            None if math.isnan(row.score) else row.score, row.status, row.output,
-            *(
-                (
-                    sum(u.tokens_in for u in usages), sum(u.tokens_cached for u in usages),
-                    sum(u.tokens_out for u in usages), "estimated" if estimated else "reported",
-                    math.fsum(call.spent for call in calls), 1000 * sum(call.latency for call in calls),
-                )
-                if usages
-                else (None,) * 6
-            ),
-            sum(call.attempts for call in row.calls), all(call.cached for call in row.calls), row.model,
-            row.error,
+            rounded(row.score), row.status, row.output, *_taken(row.calls, priced=row.model not in unpriced),
+            sum([call.attempts for call in row.calls]),
+            bool(row.calls) and all(call.cached for call in row.calls), row.model, row.error,
         ]  # fmt: skip
+
+
+def _taken(calls: Sequence[Call], *, priced: bool) -> tuple[Any, ...]:
+    """Tokens in, cached and out, where they come from, US dollars spent, milliseconds."""
+    usages = [call.completion.usage for call in calls if call.completion is not None]
+    if not usages:
+        return (None,) * 6
+    return (
+        sum([each.tokens_in for each in usages]),
+        sum([each.tokens_cached for each in usages]),
+        sum([each.tokens_out for each in usages]),
+        "estimated" if any(each.source == "estimated" for each in usages) else "reported",
+        rounded(math.fsum([call.spent for call in calls])) if priced else None,
+        rounded(1000 * sum([call.latency for call in calls if call.completion is not None])),
+    )
 
 
 def cell(value: Any) -> Any:
@@ -62,8 +79,32 @@ def cell(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def frame(columns: Sequence[str], rows: Iterator[Sequence[Any]] | Sequence[Sequence[Any]]) -> pd.DataFrame:
-    """A DataFrame of these columns."""
+def rounded(value: float | None) -> float | None:
+    """A measured number to six significant digits, whole numbers kept whole; None for what was not measured."""
+    if value is None or math.isnan(value):
+        return None
+    if value == 0 or math.isinf(value):
+        return float(value)
+    return round(float(value), max(0, _TOLD - 1 - math.floor(math.log10(abs(value)))))
+
+
+def text_columns(header: Iterable[str]) -> list[str]:
+    """The columns of a results.csv or predictions.csv that hold text, whatever their cells look like.
+
+    ``error`` is a message in predictions.csv, and a count in results.csv.
+    """
+    names = list(header)
+    return [
+        name
+        for name in names
+        if (name in _TEXT or name.startswith(("slot.", "input."))) and (name != "error" or "output" in names)
+    ]
+
+
+def frame(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> pd.DataFrame:
+    """A DataFrame of these columns; in columns of numbers, what was not measured is NaN."""
     import pandas as pd
 
-    return pd.DataFrame([tuple(row) for row in rows], columns=list(columns))
+    table = pd.DataFrame([tuple(row) for row in rows], columns=list(columns))
+    numbers = set(columns) - set(text_columns(columns))
+    return table.astype({name: "float64" for name in table.columns if name in numbers and table[name].isna().all()})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -12,23 +12,23 @@ from typing import Any
 
 import numpy as np
 
-from promptlab import __version__, slots
-from promptlab.bank import Bank
-from promptlab.check import check_bank, check_rows, check_templates
-from promptlab.dataset import load as load_dataset
-from promptlab.errors import BadInput, Problem
-from promptlab.experiment import Experiment, canonical
-from promptlab.metrics import Metric, source_of
-from promptlab.metrics import load as load_metric
+from promptlab import slots
+from promptlab.check import check_answers, check_bank, check_metrics, check_rows, check_templates
+from promptlab.errors import BadInput, Problem, ordered
+from promptlab.experiment import Experiment, canonical, missing_keys, read_draft
+from promptlab.inputs import Inputs, caught, read_inputs
+from promptlab.metrics import source_of
+from promptlab.metrics.accepted import text_of
 from promptlab.predict import Label, Task
 from promptlab.records import Example, Variant
-from promptlab.rows import Rows, read_rows
+from promptlab.rows import Rows
 from promptlab.space import Space
 from promptlab.template import Source
-from promptlab.template import load as load_templates
+from promptlab.version import __version__
 from promptlab.view import View
 
 TRIED = 200  # variants rendered on one row before anything is spent
+TRIED_ROWS = 500  # rows on which each template is rendered
 
 
 @dataclass(frozen=True)
@@ -64,60 +64,68 @@ def prepare(experiment: Experiment, limit: int | None = None, *, test: bool = Tr
     ``limit`` keeps the first rows of dev and of test, in their stratified order; ``test`` False leaves test out.
     """
     problems: list[Problem] = []
-    templates, sources = _caught(problems, lambda: load_templates(experiment.templates), ({}, {}))
-    rows = _caught(problems, lambda: read_rows(experiment), None)
-    bank = _caught(problems, lambda: _bank(experiment, rows), None)
-    metrics = {
-        name: _caught(problems, lambda s=spec: _metric(experiment, s), None)
-        for name, spec in experiment.metrics.items()
-    }
-    if rows is None or not templates or problems:
-        raise BadInput(problems)
-    labels = _labels(experiment, rows.all)
-    problems += check_rows(experiment, rows, labels)
-    problems += check_templates(experiment, templates, rows, bank)
-    problems += check_bank(experiment, bank, rows)
-    space = _caught(problems, lambda: slots.build(experiment, templates, bank, labels), None)
-    if space is None or problems:
-        raise BadInput(problems)
+    files = read_inputs(experiment, problems, frozenset())
+    labels = _labels(experiment, files.rows.all) if files.rows else ()
+    parser = experiment.answer or ("label" if labels else "text")
+    space = _checked(experiment, files, labels, parser, problems)
+    if files.rows is None or space is None or problems:
+        raise BadInput(ordered(problems))
+    rows = files.rows
     kept = replace(rows, dev=rows.dev[:limit], test=rows.test[:limit] if test else ())
     task = Task(
-        templates=templates,
+        templates=files.templates,
         models={model.name: model for model in experiment.models},
-        parser=experiment.answer or ("label" if labels else "text"),
-        metrics={name: metric for name, metric in metrics.items() if metric is not None},
+        parser=parser,
+        metrics=files.metrics,
         objective=experiment.search.objective,
         labels=labels,
-        bank=bank,
+        bank=files.bank,
         params=slots.fixed(experiment),
     )
-    baseline = slots.baseline(experiment, space, templates)
+    baseline = slots.baseline(experiment, space, files.templates)
     identity = _identity(experiment, task, kept)
-    prepared = Prepared(experiment, task, space, kept, baseline, sources, identity)
+    prepared = Prepared(experiment, task, space, kept, baseline, files.sources, identity)
     _try(prepared)
     return prepared
 
 
-def _caught(problems: list[Problem], read: Any, otherwise: Any) -> Any:
-    """What ``read`` gives; its problems go on the list, so that all files are looked at."""
-    try:
-        return read()
-    except BadInput as error:
-        problems += error.problems
-        return otherwise
+def opened(
+    path: str | Path, overrides: Sequence[str] = (), limit: int | None = None, *, test: bool = True, keys: bool = False
+) -> Prepared:
+    """Load and prepare. With a problem in the experiment's file, those of the files it names are told as well.
+
+    ``keys``: the API keys are needed, too.
+    """
+    draft = read_draft(path, overrides)
+    problems = list(draft.problems)
+    experiment = draft.experiment
+    if experiment is not None and keys and not draft.wrong & {"endpoint", "models"}:
+        problems += missing_keys(experiment)
+    if experiment is not None and not problems:
+        return prepare(experiment, limit, test=test)
+    if experiment is not None:
+        read_inputs(experiment, problems, draft.wrong)
+    raise BadInput(ordered(problems))
 
 
-def _metric(experiment: Experiment, spec: Any) -> Metric:
-    return load_metric(spec.spec, spec.options, experiment.folder)
-
-
-def _bank(experiment: Experiment, rows: Rows | None) -> Bank | None:
-    spec = experiment.bank
-    if spec is None:
+def _checked(
+    experiment: Experiment, files: Inputs, labels: tuple[Label, ...], parser: str, problems: list[Problem]
+) -> Space | None:
+    """The space; each check is made where the files that it needs could be read."""
+    rows, templates, bank = files.rows, files.templates, files.bank
+    if rows is not None:
+        problems += check_rows(experiment, rows, labels)
+        problems += check_metrics(experiment, rows, files.metrics)
+        problems += check_bank(experiment, bank, rows, files.places, labels)
+    lacks_bank = experiment.bank is not None and bank is None
+    if rows is not None and templates:
+        problems += check_templates(experiment, templates, files.sources, rows, bank)
+    if not templates or lacks_bank:
         return None
-    if not isinstance(spec.path, Path):
-        return Bank(rows.train) if rows else None
-    return Bank(load_dataset(spec.path, spec.columns).examples)
+    space: Space | None = caught(problems, lambda: slots.build(experiment, templates, bank, labels), None)
+    if rows is not None and not problems:
+        problems += check_answers(experiment, templates, rows, labels, parser)
+    return space
 
 
 def _labels(experiment: Experiment, examples: Iterable[Example]) -> tuple[Label, ...]:
@@ -125,9 +133,11 @@ def _labels(experiment: Experiment, examples: Iterable[Example]) -> tuple[Label,
     if experiment.data.labels is not None:
         return tuple(Label(each.name, each.description) for each in experiment.data.labels)
     answers = [answer for example in examples for answer in example.answers]
-    names = sorted({answer for answer in answers if isinstance(answer, str)})
-    wants = experiment.answer == "label"
-    if wants or (len(names) <= 50 and len(answers) >= 5 * len(names) and all(isinstance(a, str) for a in answers)):
+    plain = [text_of(answer) for answer in answers if isinstance(answer, (str, int))]
+    names = sorted(set(plain))
+    few = len(names) <= 50 and len(answers) >= 5 * len(names) and len(plain) == len(answers)
+    texts = all(isinstance(answer, str) for answer in answers)  # numbers are classes only where that is said
+    if experiment.answer == "label" or (few and texts):
         return tuple(Label(name) for name in names)
     return ()
 
@@ -153,19 +163,20 @@ def _content(example: Example) -> list[Any]:
 
 
 def _try(prepared: Prepared) -> None:
-    """Render a spread of variants on the first rows, so that a template's errors cost nothing."""
-    space, task = prepared.space, prepared.task
+    """Render a spread of variants on the first row, and every template on many rows, so that errors cost nothing."""
+    space, task, rows = prepared.space, prepared.task, prepared.rows
     step = max(1, space.size // TRIED)
     numbers = islice(range(0, space.size, step), TRIED)
     variants = [prepared.baseline, *(space.variant(space.point(number), "try") for number in numbers)]
-    problems: list[Problem] = []
-    for variant in variants:
+    first = {str(variant.slots["template"]): variant for variant in reversed(variants)}
+    cells = [(variant, rows.dev[0]) for variant in variants]
+    cells += [(variant, example) for variant in first.values() for example in rows.scored[:TRIED_ROWS]]
+    found: dict[tuple[str, int], Problem] = {}
+    for variant, example in cells:
         try:
-            task.prompt(variant).messages(prepared.rows.dev[0])
+            task.prompt(variant).messages(example)
         except BadInput as error:
-            problems += error.problems
-    if problems:
-        first: dict[tuple[str, int], Problem] = {}
-        for problem in problems:
-            first.setdefault((problem.path, problem.line), problem)
-        raise BadInput(first.values())
+            for problem in error.problems:
+                found.setdefault((problem.path, problem.line), problem)
+    if found:
+        raise BadInput(ordered(found.values()))

@@ -24,12 +24,21 @@ def note_read(project: Path, test: Sequence[Example], run: str) -> int:
     path = project / "test_reads.json"
     project.mkdir(parents=True, exist_ok=True)
     with FileLock(project / "test_reads.lock"):
-        try:
-            known: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            known = {}
+        known = _known(path)
         runs = known.setdefault(rows_hash(test), [])
         if run not in runs:
             runs.append(run)
             write_text(path, json.dumps(known, indent=1) + "\n")
         return len(runs)
+
+
+def _known(path: Path) -> dict[str, list[str]]:
+    """What was noted so far. A file that cannot be read is moved aside: its counts are not forgotten in silence."""
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {str(test): [str(run) for run in runs] for test, runs in found.items()}
+    except (ValueError, AttributeError, TypeError):
+        path.replace(path.with_suffix(".damaged.json"))
+        return {}

@@ -1,9 +1,11 @@
-"""results.csv as a fold: one row per variant, from predictions and what dev decided. Pure; empty = not measured."""
+"""results.csv as a fold: one row per variant, from predictions and what dev decided. Pure; empty = not measured.
+
+Dev alone selects, ranks and ties; test only reports, and says of dev's pick whether it beats the baseline.
+"""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +15,10 @@ import numpy as np
 from promptlab.final import Choice
 from promptlab.mine import Search
 from promptlab.predict import Task
+from promptlab.predictions import cell, rounded
 from promptlab.records import Example, Prediction, Variant
-from promptlab.stats import Array, Paired, mean, paired, rate_interval
+from promptlab.spending import STATUSES, spending
+from promptlab.stats import Array, Paired, error_bounds, mean, paired, rate_interval
 from promptlab.ties import max_t
 
 Row = dict[str, Any]
@@ -35,6 +39,19 @@ class Findings:
     seed: int
 
 
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """What test says of the baseline (0) and the finalists: scores per row, differences, p; empty if it was not read.
+
+    p of dev's pick is raw, the others' is adjusted for being many and never below the pick's.
+    """
+
+    weights: Array
+    scores: Mapping[int, Array]
+    gaps: Mapping[int, Paired]
+    p: Mapping[int, float]
+
+
 def columns(slots: Sequence[str], metrics: Sequence[str]) -> list[str]:
     """The columns of results.csv, in order."""
     further = [f"{split}.{name}" for name in metrics for split in ("dev", "test")]
@@ -43,56 +60,116 @@ def columns(slots: Sequence[str], metrics: Sequence[str]) -> list[str]:
         "origin", "parents", "dev_n", "dev_score", "dev_low", "dev_high",
         "dev_delta", "dev_delta_low", "dev_delta_high", "test_n", "test_score", "test_low", "test_high",
         "delta", "delta_low", "delta_high", "p_adjusted", *further,
-        "ok", "invalid", "refused", "truncated", "overflow", "error", "calls", "tokens_in", "tokens_cached",
+        *STATUSES, "calls", "tokens_in", "tokens_cached",
         "tokens_out", "usd", "usd_per_1k", "latency_p50_ms", "latency_p95_ms", "prompt_tokens", "engine",
     ]  # fmt: skip
 
 
 def further_metrics(task: Task) -> list[str]:
-    """The metrics that have columns of their own: all but a single objective."""
+    """The metrics that have columns of their own: all but a single objective that is a mean over rows."""
     alone = next(iter(task.objective)) if len(task.objective) == 1 else None
+    if alone is not None and (task.objective[alone] != 1 or hasattr(task.metrics[alone], "aggregate")):
+        alone = None  # dev_score is not the metric as it is reported
     return [name for name in task.metrics if name != alone]
 
 
 def fold(found: Findings) -> list[Row]:
-    """The rows of results.csv, best rank first."""
-    view = found.search.view
-    dev = _by_variant(found.search.predictions)
-    test = _by_variant(found.test)
-    judged = _judged(found, test)
+    """The rows of results.csv, best rank first. What was not measured is absent or None; numbers are rounded."""
+    view, task = found.search.view, found.task
+    deltas, test = view.deltas(), tested(found)
+    names = names_of(view.variants)
+    on_dev, on_test = _by_variant(found.search.predictions), _by_variant(found.test)
+    examples = {example.id: example for example in (*view.dev, *found.test_rows)}
     rows = []
     for v, variant in enumerate(view.variants):
+        dev, final = on_dev.get(variant.id, []), on_test.get(variant.id, [])
+        priced = task.models[variant.slots["model"]].price is not None
+        measured = {
+            **_dev(found, v, float(deltas[v])),
+            **_test(found, v, test),
+            **_further(task, dev, final, examples),
+            **spending([*dev, *final], priced=priced),
+        }
         rows.append(
             {
-                "run": found.run,
-                "variant": variant.id,
-                "name": name_of(variant, view.variants),
-                "status": _status(found, v, judged),
-                "method": variant.method,
-                "model": variant.slots["model"],
-                "template": variant.slots["template"],
-                **{f"slot.{key}": value for key, value in variant.slots.items() if key not in ("model", "template")},
-                "origin": variant.origin,
-                "parents": " ".join(variant.parents),
-                **_dev(found, v),
-                **judged.get(v, {}),
-                **_further(found, dev.get(variant.id, []), test.get(variant.id, [])),
-                **_spending([*dev.get(variant.id, []), *test.get(variant.id, [])]),
+                **_who(found.run, variant, names[v]),
+                "status": _status(found, v, test),
+                **{name: rounded(n) if isinstance(n, float) else n for name, n in measured.items()},
                 "engine": found.engine,
             }
         )
-    order = _ranks(found, rows)
-    return [{**rows[v], "rank": rank} for rank, v in enumerate(order, 1)]
+    return [{**rows[v], "rank": rank} for rank, v in enumerate(_ranks(found, deltas), 1)]
 
 
-def name_of(variant: Variant, among: Sequence[Variant]) -> str:
-    """A name for people: the template and the slots in which the variants differ."""
-    template = str(variant.slots["template"])
-    varying = [
-        key for key in variant.slots if key != "template" and len({str(other.slots.get(key)) for other in among}) > 1
+def names_of(variants: Sequence[Variant]) -> list[str]:
+    """Names for people: the template, and the slots in which these variants differ."""
+    keys = dict.fromkeys(key for variant in variants for key in variant.slots if key != "template")
+    varying = [key for key in keys if len({str(variant.slots.get(key)) for variant in variants}) > 1]
+    return [
+        " ".join(
+            [
+                str(variant.slots["template"]),
+                *(f"{short(key)}={cell(variant.slots[key])}" for key in varying if key in variant.slots),
+            ]
+        )
+        for variant in variants
     ]
-    parts = [f"{key.removeprefix('bank.').removeprefix('params.')}={variant.slots[key]}" for key in varying]
-    return " ".join([template, *parts])
+
+
+def short(slot: str) -> str:
+    """A slot's name without the part of the experiment file that it comes from."""
+    return slot.removeprefix("bank.").removeprefix("params.")
+
+
+def tested(found: Findings) -> Tested:
+    """What test says, repeats averaged first, every difference on the rows that both have."""
+    weights = np.array([example.weight for example in found.test_rows])
+    if not found.test:
+        return Tested(weights, {}, {}, {})
+    variants, rows = found.search.view.variants, _by_variant(found.test)
+    finalists, pick = found.choice.finalists, found.choice.pick
+    scores = {v: scores_of(rows.get(variants[v].id, []), found.test_rows) for v in (0, *finalists)}
+    gaps = {v: paired(scores[v], scores[0], found.seed, weights) for v in finalists}
+    if not finalists:
+        return Tested(weights, scores, {}, {})
+    differences = np.array([scores[v] - scores[0] for v in finalists]) * (weights / weights.mean())
+    family = dict(zip(finalists, max_t(differences, seed=found.seed), strict=True))
+    raw = gaps[pick].p if pick in gaps else 0.0
+    p = {v: raw if v == pick else float(np.maximum(raw, family[v])) for v in finalists}
+    return Tested(weights, scores, gaps, p)
+
+
+def scores_of(rows: Sequence[Prediction], examples: Sequence[Example]) -> Array:
+    """One score per example, repeats averaged first; NaN where there is none."""
+    found = _means(rows, [row.score for row in rows])
+    return np.array([found.get(each.id, math.nan) for each in examples], float)
+
+
+def claimed(row: Mapping[str, Any]) -> bool:
+    """Whether test bears a row out: better than the baseline, p below .05."""
+    return (row.get("delta") or 0.0) > 0 and 0 <= _known(row.get("p_adjusted"), 1.0) < ALPHA
+
+
+def borne_out(found: Findings, test: Tested) -> bool:
+    """Whether dev's pick wins: above the baseline on test, p below .05, whatever failed calls would have said."""
+    pick = found.choice.pick
+    if pick == 0 or pick not in test.gaps:
+        return False
+    bounds = error_bounds(test.scores[pick], test.scores[0], test.weights)
+    return test.gaps[pick].delta > 0 and test.p[pick] < ALPHA and min(bounds) > 0
+
+
+def _known(value: float | None, otherwise: float) -> float:
+    return otherwise if value is None or math.isnan(value) else value
+
+
+def _means(rows: Sequence[Prediction], values: Sequence[float]) -> dict[str, float]:
+    """The mean of the values that there are, example by example."""
+    found: dict[str, list[float]] = {}
+    for row, value in zip(rows, values, strict=True):
+        if not math.isnan(value):
+            found.setdefault(row.example, []).append(value)
+    return {example: math.fsum(known) / len(known) for example, known in found.items()}
 
 
 def _by_variant(rows: Sequence[Prediction]) -> dict[str, list[Prediction]]:
@@ -102,111 +179,84 @@ def _by_variant(rows: Sequence[Prediction]) -> dict[str, list[Prediction]]:
     return found
 
 
-def _dev(found: Findings, v: int) -> Row:
-    """Dev's figures; a variant that fell before all rows were scored gets no interval, for it was judged as it went."""
+def _who(run: str, variant: Variant, name: str) -> Row:
+    slots = {f"slot.{key}": cell(v) for key, v in variant.slots.items() if key not in ("model", "template")}
+    return {
+        "run": run, "variant": variant.id, "name": name, "method": variant.method, "model": variant.slots["model"],
+        "template": variant.slots["template"], **slots, "origin": variant.origin, "parents": " ".join(variant.parents),
+    }  # fmt: skip
+
+
+def _dev(found: Findings, v: int, delta: float) -> Row:
+    """Dev's figures; a variant that fell before all rows were scored gets no interval, for it was judged as it went.
+
+    The baseline has no difference to itself.
+    """
     view = found.search.view
-    scores = view.scores[v]
+    scores, weights = view.scores[v], view.weights
     n = int((~np.isnan(scores)).sum())
     if n == 0:
         return {"dev_n": 0}
-    weights = view.weights
-    row: Row = {"dev_n": n, "dev_score": mean(scores, weights), "dev_delta": view.deltas()[v]}
-    if v not in found.choice.full and v != 0:
+    row: Row = {"dev_n": n, "dev_score": mean(scores, weights), "dev_delta": delta if v else None}
+    if v and v not in found.choice.full:
         return row
     interval = rate_interval(scores, weights, found.seed)
     row |= {"dev_low": interval.low, "dev_high": interval.high}
-    if v != 0:
+    if v:
         gap = paired(scores, view.scores[0], found.seed, weights)
-        row |= {"dev_delta": gap.delta, "dev_delta_low": gap.low, "dev_delta_high": gap.high}
+        row |= {"dev_delta_low": gap.low, "dev_delta_high": gap.high}
     return row
 
 
-def scores_of(rows: Sequence[Prediction], examples: Sequence[Example]) -> Array:
-    """One score per example, repeats averaged first; NaN where there is none."""
-    found: dict[str, list[float]] = {}
-    for row in rows:
-        if not math.isnan(row.score):
-            found.setdefault(row.example, []).append(row.score)
-    return np.array([float(np.mean(found[each.id])) if each.id in found else math.nan for each in examples])
-
-
-def _judged(found: Findings, test: Mapping[str, Sequence[Prediction]]) -> dict[int, Row]:
-    """The test columns of baseline and finalists. p of dev's pick is raw; the others' are adjusted for being many."""
-    view, choice, examples = found.search.view, found.choice, found.test_rows
-    if not found.test:
+def _test(found: Findings, v: int, test: Tested) -> Row:
+    """The test columns of the baseline and the finalists."""
+    if v not in test.scores:
         return {}
-    weights = np.array([example.weight for example in examples])
-    scores = {v: scores_of(test.get(view.variants[v].id, []), examples) for v in (0, *choice.finalists)}
-    gaps = {v: paired(scores[v], scores[0], found.seed, weights) for v in choice.finalists}
-    adjusted = _adjusted(found, scores, gaps, weights)
-    rows = {}
-    for v, values in scores.items():
-        interval = rate_interval(values, weights, found.seed)
-        rows[v] = {
-            "test_n": int((~np.isnan(values)).sum()), "test_score": mean(values, weights),
-            "test_low": interval.low, "test_high": interval.high,
-        }  # fmt: skip
-        if v in gaps:
-            gap = gaps[v]
-            rows[v] |= {"delta": gap.delta, "delta_low": gap.low, "delta_high": gap.high, "p_adjusted": adjusted[v]}
-    return rows
+    scores = test.scores[v]
+    interval = rate_interval(scores, test.weights, found.seed)
+    row: Row = {
+        "test_n": int((~np.isnan(scores)).sum()), "test_score": mean(scores, test.weights),
+        "test_low": interval.low, "test_high": interval.high,
+    }  # fmt: skip
+    if v in test.gaps:
+        gap = test.gaps[v]
+        row |= {"delta": gap.delta, "delta_low": gap.low, "delta_high": gap.high, "p_adjusted": test.p[v]}
+    return row
 
 
-def _adjusted(
-    found: Findings, scores: Mapping[int, Array], gaps: Mapping[int, Paired], weights: Array
-) -> dict[int, float]:
-    finalists, pick = found.choice.finalists, found.choice.pick
-    if not finalists:
-        return {}
-    deltas = np.array([scores[v] - scores[0] for v in finalists]) * (weights / weights.mean())
-    family = dict(zip(finalists, max_t(deltas, seed=found.seed), strict=True))
-    raw = gaps[pick].p if pick in gaps else 0.0
-    return {v: raw if v == pick else max(raw, float(family[v])) for v in finalists}
-
-
-def _status(found: Findings, v: int, judged: Mapping[int, Row]) -> str:
+def _status(found: Findings, v: int, test: Tested) -> str:
     choice, view = found.choice, found.search.view
     if v == 0:
         return "baseline"
-    if v == choice.pick and claimed(judged.get(v, {})):
+    if view.asked[v].any() and np.isnan(view.scores[v]).all():
+        return "failed"
+    if v == choice.pick and borne_out(found, test):
         return "winner"
     if v in choice.tied:
         return "tied"
-    if not view.live[v]:
-        return "dropped"
-    if np.isnan(view.scores[v]).all() and view.asked[v].any():
-        return "failed"
-    return "beaten" if v in choice.full else "dropped"
+    return "beaten" if v in choice.full and view.live[v] else "dropped"
 
 
-def claimed(row: Mapping[str, Any]) -> bool:
-    """Whether test bears the pick out: better than the baseline, p below .05."""
-    return bool(row.get("delta", 0.0) > 0 and row.get("p_adjusted", 1.0) < ALPHA)
-
-
-def _ranks(found: Findings, rows: Sequence[Row]) -> list[int]:
-    """The tie set (winner and pick first), then by when they fell, then by paired dev_delta; failed ones last."""
+def _ranks(found: Findings, deltas: Array) -> list[int]:
+    """The tie set (dev's pick first), then by when they fell, then by paired difference; unscored ones last."""
     choice, fell = found.choice, found.search.fell
     last = found.search.view.round + 1
 
     def key(v: int) -> tuple[Any, ...]:
-        status, delta = rows[v]["status"], rows[v].get("dev_delta", math.nan)
-        in_set = status == "winner" or v in choice.tied
-        unknown = math.isnan(delta)
-        first = status == "winner" or (v == choice.pick and v != 0)
-        return (status == "failed" or unknown, not in_set, -fell.get(v, last), not first, 0.0 if unknown else -delta, v)
+        unknown = math.isnan(deltas[v])
+        in_set = v == choice.pick or v in choice.tied
+        return (unknown, not in_set, -fell.get(v, last), v != choice.pick, 0.0 if unknown else -deltas[v], v)
 
-    return sorted(range(len(rows)), key=key)
+    return sorted(range(len(deltas)), key=key)
 
 
-def _further(found: Findings, dev: Sequence[Prediction], test: Sequence[Prediction]) -> Row:
+def _further(task: Task, dev: Sequence[Prediction], test: Sequence[Prediction], examples: Mapping[str, Example]) -> Row:
     rows: Row = {}
-    examples = {example.id: example for example in (*found.search.view.dev, *found.test_rows)}
-    for name in further_metrics(found.task):
+    for name in further_metrics(task):
         for split, predictions in (("dev", dev), ("test", test)):
             done = [p for p in predictions if p.status != "error" and name in p.scores]
             if done:
-                rows[f"{split}.{name}"] = _metric(found.task, name, done, examples)
+                rows[f"{split}.{name}"] = _metric(task, name, done, examples)
     return rows
 
 
@@ -215,29 +265,5 @@ def _metric(task: Task, name: str, rows: Sequence[Prediction], examples: Mapping
     if aggregate is not None:
         pairs = [(examples[row.example].label, row.answer if row.status == "ok" else None) for row in rows]
         return float(aggregate(pairs, tuple(map(str, task.labels))))
-    return mean([row.scores[name] for row in rows], [examples[row.example].weight for row in rows])
-
-
-def _spending(rows: Sequence[Prediction]) -> Row:
-    statuses = Counter(row.status for row in rows)
-    counts: Row = {s: statuses.get(s, 0) for s in ("ok", "invalid", "refused", "truncated", "overflow", "error")}
-    calls = [call for row in rows for call in row.calls]
-    served = [call for call in calls if call.completion is not None and call.purpose not in ("judge", "meta")]
-    usages = [call.completion.usage for call in calls if call.completion is not None]
-    counts |= {
-        "calls": len(calls),
-        "tokens_in": sum(usage.tokens_in for usage in usages),
-        "tokens_cached": sum(usage.tokens_cached for usage in usages),
-        "tokens_out": sum(usage.tokens_out for usage in usages),
-        "usd": math.fsum(call.spent for call in calls),
-    }
-    answered = [row for row in rows if row.status != "error"]
-    if answered:
-        waits = [1000 * sum(call.latency for call in row.calls) for row in answered]
-        counts |= {
-            "usd_per_1k": 1000 * math.fsum(call.usd for call in served) / len(answered),
-            "latency_p50_ms": float(np.percentile(waits, 50)),
-            "latency_p95_ms": float(np.percentile(waits, 95)),
-            "prompt_tokens": sum(row.prompt_tokens for row in answered) / len(answered),
-        }
-    return counts
+    means = _means(rows, [row.scores[name] for row in rows])
+    return mean(list(means.values()), [examples[each].weight for each in means])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from promptlab.dataset import Dataset, load
+from promptlab.dataset.file import capped
 from promptlab.dataset.leak import overlaps
 from promptlab.dataset.split import SplitPlan, remember, split
 from promptlab.errors import BadInput, Problem
@@ -23,7 +24,7 @@ class Rows:
     """The rows by split; dev and test stand in their stratified order.
 
     ``splits`` is what splits.csv remembers (empty where files or a column say the split); ``notes`` are worth telling
-    but stop nothing.
+    but stop nothing. ``places`` maps ids to (file, line) and ``columns`` are all that the files have: for messages.
     """
 
     train: tuple[Example, ...]
@@ -31,6 +32,8 @@ class Rows:
     test: tuple[Example, ...]
     splits: Mapping[str, Split]
     notes: tuple[str, ...] = ()
+    places: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
 
     @property
     def scored(self) -> tuple[Example, ...]:
@@ -46,30 +49,37 @@ class Rows:
 def read_rows(experiment: Experiment) -> Rows:
     """Load and split. Raises BadInput with the problems of all files at once."""
     rows = _one_file(experiment) if "all" in experiment.data.paths else _given_files(experiment)
+    remedy = "Add rows, or use `split: all`."
     small = [
-        Problem(
-            f"the {name} split has {len(part)} row{'s' * (len(part) != 1)}", remedy="Add rows, or use `split: all`."
-        )
+        experiment.problem(("data", "split"), f"the {name} split has {_counted(len(part))}", remedy)
         for name, part in (("dev", rows.dev), ("test", rows.test))
         if len(part) < FEWEST and (name == "dev" or part)
     ]
     if small:
-        raise BadInput([Problem(each.message, str(experiment.path), 0, each.remedy) for each in small])
+        raise BadInput(small)
     return rows
+
+
+def _counted(count: int) -> str:
+    return "no rows" if not count else f"{count} row{'s' * (count != 1)}"
 
 
 def _one_file(experiment: Experiment) -> Rows:
     data = experiment.data
     dataset = load(data.paths["all"], data.columns)
     if data.split.all:
-        return _parts(dataset.examples, dict.fromkeys((e.id for e in dataset.examples), "dev"), {}, experiment.seed)
+        return _parts([dataset], dict.fromkeys((e.id for e in dataset.examples), "dev"), {}, experiment.seed)
     if data.split.column is not None or data.columns.fold is not None:
-        return _parts(dataset.examples, dataset.folds, {}, experiment.seed)
+        return _parts([dataset], dataset.folds, {}, experiment.seed)
     memory = remember(experiment.folder / MEMORY)
     shares = data.split
     plan = SplitPlan(shares.train, shares.dev, shares.test, shares.seed)
-    assigned = split(dataset.examples, plan, memory, needs_train=shares.train > 0)
-    return _parts(dataset.examples, assigned, {**memory, **assigned}, experiment.seed)
+    try:
+        assigned = split(dataset.examples, plan, memory, needs_train=shares.train > 0)
+    except BadInput as error:
+        at = ("data", "split")
+        raise BadInput(experiment.problem(at, each.message, each.remedy) for each in error.problems) from None
+    return _parts([dataset], assigned, {**memory, **assigned}, experiment.seed)
 
 
 def _given_files(experiment: Experiment) -> Rows:
@@ -82,30 +92,44 @@ def _given_files(experiment: Experiment) -> Rows:
             except BadInput as error:
                 problems += error.problems
     homes: dict[str, Split] = {}
+    first: dict[str, tuple[Example, str]] = {}
     for name, dataset in found.items():
-        twice = [example for example in dataset.examples if homes.setdefault(example.id, name) != name]
-        problems += [
-            Problem(
-                f"row {e.row}: the id {e.id!r} is in {homes[e.id]}, too",
-                dataset.path,
-                0,
-                "No row may be in two splits.",
-            )
-            for e in twice[:10]
-        ]
+        twice = []
+        for example in dataset.examples:
+            if homes.setdefault(example.id, name) != name:
+                twice.append(_again(example, dataset, *first[example.id]))
+            first.setdefault(example.id, (example, dataset.path))
+        problems += capped(twice)
     if problems:
         raise BadInput(problems)
-    examples = [example for dataset in found.values() for example in dataset.examples]
-    return _parts(examples, homes, {}, experiment.seed)
+    return _parts(list(found.values()), homes, {}, experiment.seed)
 
 
-def _parts(examples: Sequence[Example], homes: Mapping[str, Split], memory: Mapping[str, Split], seed: int) -> Rows:
+def _again(example: Example, dataset: Dataset, other: Example, path: str) -> Problem:
+    """One id in two files: the same row twice, or two rows that share an id."""
+    place = dataset.path, dataset.lines[example.id]
+    if (example.inputs, example.label) == (other.inputs, other.label):
+        what = f"row {example.row} is row {other.row} of {path} again"
+        return Problem(what, *place, "No row may be in two splits: take it out of one of the files.")
+    what = f"row {example.row} has the id {example.id!r} of another row, row {other.row} of {path}"
+    return Problem(what, *place, "Ids are unique over all files: rename one of them.")
+
+
+def _parts(datasets: Sequence[Dataset], homes: Mapping[str, Split], memory: Mapping[str, Split], seed: int) -> Rows:
     parts: dict[Split, list[Example]] = {"train": [], "dev": [], "test": []}
-    for example in examples:
-        parts[homes[example.id]].append(example)
+    for dataset in datasets:
+        for example in dataset.examples:
+            parts[homes[example.id]].append(example)
     dev, test = stratified(parts["dev"], seed), stratified(parts["test"], seed)
-    notes = [] if memory else _crossing(dev, test)
-    return Rows(tuple(parts["train"]), dev, test, memory, tuple(notes))
+    return Rows(
+        train=tuple(parts["train"]),
+        dev=dev,
+        test=test,
+        splits=memory,
+        notes=() if memory else tuple(_crossing(dev, test)),
+        places={key: (dataset.path, line) for dataset in datasets for key, line in dataset.lines.items()},
+        columns=tuple(dict.fromkeys(name for dataset in datasets for name in dataset.columns)),
+    )
 
 
 def _crossing(dev: Sequence[Example], test: Sequence[Example]) -> list[str]:
@@ -113,10 +137,10 @@ def _crossing(dev: Sequence[Example], test: Sequence[Example]) -> list[str]:
     pairs = overlaps(dev, test)
     if not pairs:
         return []
-    some = ", ".join(f"{dev[d].id} and {test[t].id}" for d, t, _ in pairs[:3])
-    return [
-        f"{len({t for _, t, _ in pairs})} test rows say the same as dev rows ({some}, …): test is not held out there."
-    ]
+    some = ", ".join(f"{dev[d].id} and {test[t].id}" for d, t, _ in pairs[:3]) + ", …" * (len(pairs) > 3)
+    count = len({t for _, t, _ in pairs})
+    what = "1 test row says" if count == 1 else f"{count} test rows say"
+    return [f"note: {what} the same as a dev row ({some}): test is not held out there."]
 
 
 def stratified(examples: Iterable[Example], seed: int) -> tuple[Example, ...]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import tempfile
-import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from promptlab.dataset.split import save
 from promptlab.errors import BadInput, Problem
 from promptlab.experiment import Experiment, missing_keys
 from promptlab.folder import LOG, gather, locked, project_of, restore
+from promptlab.own import own_files
 from promptlab.predict import Prompt
 from promptlab.predictions import frame, input_names, prediction_columns, prediction_rows
 from promptlab.prepare import Prepared, prepare
@@ -25,6 +27,7 @@ from promptlab.results import Findings, claimed, columns, fold, further_metrics
 from promptlab.session import Unwatched, Watch, execute
 from promptlab.store import Store
 from promptlab.wire import Recorded, connect
+from promptlab.write import write_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,9 +92,22 @@ class Run:
     @cached_property
     def predictions(self) -> pd.DataFrame:
         """One row per variant, example and repeat: the columns of predictions.csv."""
-        names = input_names(self.examples)
-        found = (*self.findings.search.predictions, *self.findings.test)
-        return frame(prediction_columns(names), prediction_rows(self.id, found, self.examples, names))
+        header, rows = self._predicted()
+        return frame(header, rows)
+
+    def _predicted(self) -> tuple[list[str], Iterator[list[Any]]]:
+        found, examples = self.findings, self.examples
+        names = input_names(examples)
+        unpriced = {name for name, model in found.task.models.items() if model.price is None}
+        predictions = (*found.search.predictions, *found.test)
+        return prediction_columns(names), prediction_rows(self.id, predictions, examples, names, unpriced)
+
+    def write_tables(self) -> None:
+        """Write results.csv and predictions.csv into the run's folder."""
+        write_csv(self.folder / "predictions.csv", *self._predicted())
+        write_csv(
+            self.folder / "results.csv", self.columns, ([r.get(name) for name in self.columns] for r in self.rows)
+        )
 
     @property
     def examples(self) -> Mapping[str, Example]:
@@ -131,7 +147,8 @@ def mine(experiment: Experiment, options: Options | None = None, watch: Watch | 
     with locked(folder):
         store = Store(folder / LOG, None if options.fresh else project / "cache.sqlite")
         try:
-            _keep(store, prepared, options)
+            _keep(store, prepared, options, run)
+            _tell(store)
             reads = 0
 
             def opened() -> None:
@@ -143,8 +160,15 @@ def mine(experiment: Experiment, options: Options | None = None, watch: Watch | 
             write_artifacts(done, store)
             store.note("completed", value=True)
         finally:
+            _tell(store)
             store.close()
     return done
+
+
+def _tell(store: Store) -> None:
+    """Name what was damaged and moved aside: the run goes on without it."""
+    for note in store.notes():
+        sys.stderr.write(note + "\n")
 
 
 async def _wired(prepared: Prepared, run: str, store: Store, watch: Watch, opened: Callable[[], None]) -> Findings:
@@ -160,15 +184,27 @@ def replay(folder: Path) -> Run:
     try:
         facts = store.fact("options")
         if facts is None:
+            _tell(store)
             raise BadInput(Problem("the log does not say how the run was started", str(folder / LOG)))
         with tempfile.TemporaryDirectory() as place:
             restore(store.inputs(), Path(place))
             experiment = Experiment.load(Path(place) / facts["experiment"], facts["overrides"])
             prepared = prepare(experiment, facts["limit"], test=facts["test"])
-        findings = _waited(lambda: execute(prepared, folder.name, Recorded(), store, Unwatched(), lambda: None))
+            recorded = Recorded(store)
+            findings = _waited(lambda: execute(prepared, facts["run"], recorded, recorded, Unwatched(), lambda: None))
         return Run(folder, prepared, findings, store.fact("test_reads") or 0)
     finally:
         store.close()
+
+
+def rebuild(folder: str | Path) -> Run:
+    """Write results.csv and predictions.csv of a complete run again, from its log alone.
+
+    Raises as ``Run.load`` does.
+    """
+    run = replay(Path(folder))
+    run.write_tables()
+    return run
 
 
 def runs_of(experiment: Experiment) -> Path:
@@ -186,7 +222,7 @@ def _ordinal(experiment: Experiment, identity: str, *, fresh: bool) -> str:
     return f"{identity}-{number}"
 
 
-def _keep(store: Store, prepared: Prepared, options: Options) -> None:
+def _keep(store: Store, prepared: Prepared, options: Options, run: str) -> None:
     """Put everything the run is made from into its log, and remember the splits."""
     experiment, rows = prepared.experiment, prepared.rows
     if rows.splits:
@@ -197,9 +233,10 @@ def _keep(store: Store, prepared: Prepared, options: Options) -> None:
     if rows.splits:
         paths.append(experiment.folder / "splits.csv")
     root, files = gather(paths)
-    store.keep_inputs(files)
-    place = experiment.path.resolve().relative_to(root).as_posix()
-    store.note("options", {**asdict(options), "experiment": place})
+    place = experiment.path.resolve().relative_to(root)
+    own = {(place.parent / name).as_posix(): content for name, content in own_files(experiment).items()}
+    store.keep_inputs(own | files)
+    store.note("options", {**asdict(options), "experiment": place.as_posix(), "run": run})
 
 
 def _waited(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -208,18 +245,20 @@ def _waited(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(work())
-    box: list[T] = []
-    failed: list[BaseException] = []
-
-    def elsewhere() -> None:
+    with ThreadPoolExecutor(1) as elsewhere:
+        loop = asyncio.new_event_loop()
+        task = loop.create_task(work())
+        done = elsewhere.submit(_finished, loop, task)
         try:
-            box.append(asyncio.run(work()))
-        except BaseException as error:  # noqa: BLE001 - handed to the caller's thread
-            failed.append(error)
+            return done.result()
+        except KeyboardInterrupt:  # the notebook's stop button reaches this thread, not that one
+            loop.call_soon_threadsafe(task.cancel)
+            raise
 
-    thread = threading.Thread(target=elsewhere)
-    thread.start()
-    thread.join()
-    if failed:
-        raise failed[0]
-    return box[0]
+
+def _finished(loop: asyncio.AbstractEventLoop, task: asyncio.Task[T]) -> T:
+    try:
+        return loop.run_until_complete(task)
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from promptlab.allocators import ALLOCATORS
 from promptlab.drive import Driver, Halt, Log, Transport
@@ -22,6 +23,16 @@ from promptlab.proposers import PROPOSERS
 from promptlab.records import Call, Example, Flow, Phase, Prediction, Split, Variant
 from promptlab.results import Findings
 from promptlab.view import Plan, View
+
+
+class Ledger(Log, Protocol):
+    """The log, as a whole run needs it."""
+
+    def spent(self) -> float:
+        """US dollars that were really spent by earlier sessions of the run."""
+
+    def trace(self, number: int, summary: Mapping[str, Any], asks: Iterable[tuple[Any, ...]]) -> None:
+        """Note a closed round."""
 
 
 class Watch(Protocol):
@@ -57,17 +68,27 @@ class Unwatched:
 
 
 async def execute(
-    prepared: Prepared, run: str, transport: Transport, log: Log, watch: Watch, test_opened: Callable[[], None]
+    prepared: Prepared, run: str, transport: Transport, log: Ledger, watch: Watch, test_opened: Callable[[], None]
 ) -> Findings:
     """Search, choose, test. Raises Interrupted, EndpointUnusable or BadInput; every answer is in the log by then."""
     experiment, task, rows = prepared.experiment, prepared.task, prepared.rows
     search = experiment.search
-    meter = Meter(cap_of(search.budget))
+    meter = Meter(cap_of(search.budget), log.spent())
     halt = Halt()
     driver = Driver(transport, log, meter, halt)
     driver.landed = watch.landed
     held = reserve(task, rows.test, search.repeats, meter.cap)
-    _check_reserve(prepared, held(prepared.view()), meter.cap)
+
+    def kept(view: View) -> Cost:
+        cost = held(view)
+        if not meter.done.calls:  # the first variants are known by now, and nothing is spent
+            _check_reserve(prepared, cost, meter.cap)
+        return cost
+
+    def closed(view: View, plan: Plan, scored: Sequence[Prediction]) -> None:
+        log.trace(view.round - 1, _summary(view, plan, scored), _asks(scored))
+        watch.closed(view, plan, scored)
+
     limit = max(model.endpoint.max_errors for model in experiment.models)
     rules = Rules(
         proposers=tuple(
@@ -78,9 +99,9 @@ async def execute(
         repeats=search.repeats,
         max_errors=limit,
         unit=_unit(prepared),
-        reserve=held,
+        reserve=kept,
         opened=lambda view, plan: watch.opened(view, plan, meter),
-        closed=watch.closed,
+        closed=closed,
     )
 
     def asking(split: Split, phase: Phase) -> Callable[[Variant, Example, int], Flow[Prediction]]:
@@ -90,13 +111,39 @@ async def execute(
         found = await mine(prepared.view(), rules, asking("dev", "search"), driver)
         choice = choose(found.view, experiment.seed)
         tested: tuple[Prediction, ...] = ()
-        if rows.test:
+        await asyncio.sleep(0.001)  # minutes and signals that came meanwhile are heard before test is opened
+        if rows.test and halt.reason is None:
             test_opened()
             watch.testing(choice, found.view, (1 + len(choice.finalists)) * len(rows.test) * search.repeats)
             tested = await score_test(
                 found.view, choice, rows.test, asking("test", "final"), driver, search.repeats, limit
             )
+            log.trace(found.view.round, {"phase": "final", "cells": len(tested)}, _asks(tested))
+        if halt.reason is not None:
+            raise halt.reason
     return Findings(run, engine_of(prepared), task, found, choice, rows.test, tested, experiment.seed)
+
+
+def _summary(view: View, plan: Plan, scored: Sequence[Prediction]) -> dict[str, Any]:
+    """A closed round in a few figures."""
+    ranked = [v for v in view.ranking() if v != 0 and view.asked[v].any()]
+    return {
+        "phase": "search",
+        "variants": len(view.variants),
+        "live": int(view.live.sum()),
+        "dropped": len(plan.dropped),
+        "cells": len(plan.cells),
+        "scored": len(scored),
+        "errors": sum(row.status == "error" for row in scored),
+        "best": view.variants[ranked[0]].id if ranked else None,
+    }
+
+
+def _asks(scored: Sequence[Prediction]) -> Iterator[tuple[Any, ...]]:
+    """Which (phase, variant, example, repeat, step) asked for which key."""
+    for row in scored:
+        for step, call in enumerate(row.calls):
+            yield row.phase, row.variant, row.example, row.repeat, step, call.key
 
 
 def engine_of(prepared: Prepared) -> str:
@@ -115,10 +162,12 @@ def _check_reserve(prepared: Prepared, held: Cost, cap: Cost) -> None:
     if (held + Cost(1)).within(cap):
         return
     experiment = prepared.experiment
+    needs = [f"{held.calls:,.0f} calls"]
+    needs += [f"{held.tokens:,.0f} tokens"] if cap.tokens < math.inf else []
+    needs += [f"${held.usd:,.4f}"] if cap.usd < math.inf else []
     what = (
         f"the budget cannot pay for the test: {experiment.search.finalists} finalists and the baseline on "
-        f"{len(prepared.rows.test)} test rows may take {held.calls:,.0f} calls, {held.tokens:,.0f} tokens, "
-        f"${held.usd:,.2f}"
+        f"{len(prepared.rows.test)} test rows may take {', '.join(needs)}"
     )
     remedy = "Raise search.budget, lower search.finalists, or use --no-test."
     raise BadInput(experiment.problem(("search", "budget"), what, remedy))
@@ -132,22 +181,24 @@ def _stops(halt: Halt, minutes: float | None) -> Iterator[None]:
     if minutes is not None:
         text = f"budget.minutes ({minutes:g}) is over. Every answer is kept: run the same command to go on."
         timer = loop.call_later(60 * minutes, halt, Interrupted(text, 4))
-    caught: list[signal.Signals] = []
+    before: dict[signal.Signals, Any] = {}
 
     def stop(number: signal.Signals) -> None:
-        loop.remove_signal_handler(number)
-        signal.signal(number, signal.SIG_DFL)
+        for each in before:  # a second signal, whichever, ends it now
+            loop.remove_signal_handler(each)
+            signal.signal(each, signal.SIG_DFL)
         text = f"stopped by {number.name}. Every answer is kept: run the same command to go on."
         halt(Interrupted(text, 128 + number))
 
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.getsignal(number)
             loop.add_signal_handler(number, stop, number)
-            caught.append(number)
     try:
         yield
     finally:
         if timer is not None:
             timer.cancel()
-        for number in caught:
+        for number, handler in before.items():
             loop.remove_signal_handler(number)
+            signal.signal(number, handler)

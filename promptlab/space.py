@@ -31,9 +31,8 @@ class Space:
     def variant(self, values: Mapping[str, Any], origin: str, parents: Sequence[str] = ()) -> Variant:
         """The variant at these slot values; its id hashes what is asked, files by content."""
         asked = {name: self.contents.get((name, value), value) for name, value in values.items()}
-        if values.get("bank.k"):
-            asked["bank"] = self.bank
-        text = json.dumps([self.context, asked], sort_keys=True, default=str)
+        bank = self.bank if values.get("bank.k") else ""
+        text = json.dumps([self.context, bank, asked], sort_keys=True, default=str)
         method: Method = "rag" if values.get("template") in self.retrieving else "prompting"
         return Variant(
             "v" + hashlib.sha256(text.encode()).hexdigest()[:8], dict(values), origin, tuple(parents), method

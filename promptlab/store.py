@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import sqlite3
-import time
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from promptlab.errors import BadInput, Problem
+from promptlab.database import Damaged, Database
 from promptlab.records import Call, Completion, Usage
 
 _CALLS = """
@@ -31,7 +30,7 @@ _COLUMNS = (
     "usd, latency, attempts, error, cached"
 )
 _PUT = f"insert or replace into calls ({_COLUMNS}) values ({', '.join('?' * 15)})"  # noqa: S608 - constants only
-_GET = f"select {_COLUMNS} from calls where key = ? and error = ''"  # noqa: S608 - constants only
+_GET = f"select {_COLUMNS} from calls where key = ?"  # noqa: S608 - constants only
 
 
 class Store:
@@ -42,66 +41,82 @@ class Store:
 
     def __init__(self, run: Path, cache: Path | None) -> None:
         self.path = run
-        self._run = _open(run, _CALLS + ";" + _RUN)
-        self._cache = _open(cache, _CALLS) if cache else None
+        self._run = Database(run, _CALLS + ";" + _RUN)
+        try:
+            self._cache = Database(cache, _CALLS) if cache else None
+        except BaseException:
+            self._run.close()
+            raise
+
+    def notes(self) -> list[str]:
+        """What had to be moved aside, since this was last asked."""
+        found = []
+        for each in (self._run, self._cache):
+            if each is not None:
+                found += each.notes
+                each.notes.clear()
+        return found
 
     def known(self, key: str) -> Call | None:
         """The answered call of this key, from the run's log or else from the cache (then noted in the log)."""
-        row = self._run.execute(_GET, (key,)).fetchone()
-        if row is not None:
-            return _call(row)
-        if self._cache is None:
+        call = self.logged(key)
+        if call is not None and not call.error:
+            return call
+        rows = self._of_cache(_GET, (key,))
+        if not rows or rows[0][13]:
             return None
-        row = self._cache.execute(_GET, (key,)).fetchone()
-        if row is None:
-            return None
-        found = (*row[:-1], 1)
-        self._run.execute(_PUT, found)
+        found = (*rows[0][:-1], 1)
+        self._run.rows(_PUT, found)
         return _call(found)
+
+    def logged(self, key: str) -> Call | None:
+        """The call of this key as the run's log has it: answered, or failed for good."""
+        rows = self._run.rows(_GET, (key,))
+        return _call(rows[0]) if rows else None
 
     def record(self, call: Call) -> None:
         """Keep a call. Errors and what a content filter turned away are not for the cache: they may pass next time."""
         row = _row(call)
-        self._run.execute(_PUT, row)
-        if self._cache is not None and call.completion and call.completion.finish_reason != "content_filter":
-            self._cache.execute(_PUT, row)
+        self._run.rows(_PUT, row)
+        if call.completion and call.completion.finish_reason != "content_filter":
+            self._of_cache(_PUT, row)
 
     def spent(self) -> float:
         """US dollars really spent in this run so far, earlier sessions included."""
-        return float(self._run.execute("select total(usd) from calls where cached = 0").fetchone()[0])
+        return float(self._run.rows("select total(usd) from calls where cached = 0")[0][0])
 
     def trace(self, number: int, summary: Mapping[str, Any], asks: Iterable[tuple[Any, ...]]) -> None:
         """Note a closed round, and which (phase, variant, example, repeat, step) asked for which key: for people."""
-        with _transaction(self._run):
+        with self._run.transaction():
             text = json.dumps(summary, sort_keys=True)
-            self._run.execute("insert or replace into rounds values (?, ?)", (number, text))
-            self._run.executemany(f"insert or replace into asks values ({number}, ?, ?, ?, ?, ?, ?)", asks)  # noqa: S608
+            self._run.rows("insert or replace into rounds values (?, ?)", (number, text))
+            self._run.many(
+                "insert or replace into asks values (?, ?, ?, ?, ?, ?, ?)", ((number, *each) for each in asks)
+            )
 
     def rounds(self) -> list[dict[str, Any]]:
         """The summaries of the closed rounds, in order."""
-        return [json.loads(text) for (text,) in self._run.execute("select summary from rounds order by round")]
+        return [json.loads(text) for (text,) in self._run.rows("select summary from rounds order by round")]
 
     def keep_inputs(self, files: Mapping[str, bytes]) -> None:
         """The files that the run was made from, by relative path."""
-        import hashlib
-
-        with _transaction(self._run):
+        with self._run.transaction():
             for path, content in files.items():
                 row = (path, hashlib.sha256(content).hexdigest(), zlib.compress(content, 3))
-                self._run.execute("insert or ignore into inputs values (?, ?, ?)", row)
+                self._run.rows("insert or replace into inputs values (?, ?, ?)", row)
 
     def inputs(self) -> dict[str, bytes]:
         """The files that the run was made from."""
-        return {path: zlib.decompress(blob) for path, blob in self._run.execute("select path, content from inputs")}
+        return {path: zlib.decompress(blob) for path, blob in self._run.rows("select path, content from inputs")}
 
     def fact(self, name: str) -> Any:
         """A noted fact, or None."""
-        row = self._run.execute("select value from facts where name = ?", (name,)).fetchone()
-        return json.loads(row[0]) if row else None
+        rows = self._run.rows("select value from facts where name = ?", (name,))
+        return json.loads(rows[0][0]) if rows else None
 
     def note(self, name: str, value: Any) -> None:
         """Note a fact about the run (options it was started with, tokens, test reads)."""
-        self._run.execute("insert or replace into facts values (?, ?)", (name, json.dumps(value)))
+        self._run.rows("insert or replace into facts values (?, ?)", (name, json.dumps(value)))
 
     def close(self) -> None:
         """Close both files."""
@@ -109,44 +124,16 @@ class Store:
         if self._cache is not None:
             self._cache.close()
 
-
-def _open(path: Path, schema: str) -> sqlite3.Connection:
-    """A WAL database; one that is not a database any more is moved aside and begun anew."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return _connect(path, schema)
-    except sqlite3.DatabaseError as error:
-        if "locked" in str(error) or isinstance(error, sqlite3.OperationalError):
-            raise BadInput(Problem(f"cannot open the database: {error}", str(path))) from error
-        for each in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
-            if each.exists():
-                each.rename(each.with_name(f"{each.name}.corrupt-{int(time.time())}"))
-        return _connect(path, schema)
-    except OSError as error:
-        raise BadInput(Problem(f"cannot write here: {error.strerror}", str(path))) from error
-
-
-def _connect(path: Path, schema: str) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=30, isolation_level=None)
-    try:
-        db.execute("pragma journal_mode = wal")
-        db.execute("pragma synchronous = normal")
-        db.executescript(schema)
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-class _transaction:  # noqa: N801 - reads as a statement
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self.db = db
-
-    def __enter__(self) -> None:
-        self.db.execute("begin")
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        self.db.execute("rollback" if kind else "commit")
+    def _of_cache(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """A statement on the cache. One that turns out to be damaged is begun anew: the run can do without it."""
+        if self._cache is None:
+            return []
+        try:
+            return self._cache.rows(statement, values)
+        except Damaged as error:
+            self._cache = Database(self._cache.path, _CALLS)
+            self._cache.notes.append(str(error))
+            return self._cache.rows(statement, values)
 
 
 def _row(call: Call) -> tuple[Any, ...]:
@@ -160,22 +147,10 @@ def _row(call: Call) -> tuple[Any, ...]:
 
 
 def _call(row: tuple[Any, ...]) -> Call:
-    (
-        key,
-        purpose,
-        text,
-        finish,
-        model,
-        reasoning,
-        t_in,
-        t_out,
-        t_cached,
-        source,
-        usd,
-        latency,
-        attempts,
-        error,
-        cached,
-    ) = row
-    completion = Completion(text, finish, Usage(t_in, t_out, t_cached, source), model, reasoning)
+    key, purpose, *answer, usd, latency, attempts, error, cached = row
+    completion = None
+    if not error:
+        text, finish, model, reasoning, tokens_in, tokens_out, tokens_cached, source = answer
+        usage = Usage(tokens_in, tokens_out, tokens_cached, source)
+        completion = Completion(text, finish, usage, model, reasoning)
     return Call(key, purpose, completion, usd, latency, attempts, error, bool(cached))

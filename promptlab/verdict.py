@@ -2,81 +2,101 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from promptlab.metrics.classification import majority
 from promptlab.power import smallest_difference
-from promptlab.results import Findings, scores_of
+from promptlab.results import Findings, tested
 from promptlab.stats import error_bounds
+from promptlab.unit import Unit, unit_of
 
 EMBEDDED = (
     "engine=embedded: the offline engine is no language model. These scores prove the path, never a prompt: "
     "point `endpoint` at a real one before you conclude anything."
 )
+NONE = "No variant beats the baseline"
 
 
 def verdict(found: Findings, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """The sentences under a leaderboard."""
-    lines = [*_winner(found, rows), *_ties(found), *_errors(found), *_base_rate(found)]
+    lines = [*_winner(found, rows), *_errors(found), *_ties(found), *_base_rate(found)]
     if "embedded" in found.engine.split():
         lines.append(EMBEDDED)
     return lines
 
 
-def points(value: float) -> str:
-    """A difference of scores in points, signed."""
-    return f"{100 * value:+.1f}"
+def _unit(found: Findings) -> Unit:
+    return unit_of([found.search.view.scores, *tested(found).scores.values()])
 
 
 def _winner(found: Findings, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    view, choice = found.search.view, found.choice
+    view, choice, unit = found.search.view, found.choice, _unit(found)
     if choice.pick == 0:
-        return ["No variant is above the baseline on dev: keep the baseline."]
+        return [_no_pick(found)]
     row = next(each for each in rows if each["variant"] == view.variants[choice.pick].id)
+    who = f"{row['variant']} ({row['name']})"
     if not found.test:
-        gain = f"{points(row['dev_delta'])} points on {row['dev_n']} dev rows"
-        return [f"Dev's pick is {row['variant']} ({row['name']}), {gain}. Test was not read, so no winner is named."]
-    span = f"{points(row['delta'])} points [{points(row['delta_low'])}, {points(row['delta_high'])}]"
-    evidence = f"{span} on {row['test_n']} held-out rows, p = {row['p_adjusted']:.2g}"
-    luck = row["dev_delta"] - row["delta"]
-    lines = []
+        gain = f"{unit.points(row['dev_delta'])} on {row['dev_n']} dev rows"
+        return [f"Dev's pick is {who}: {gain}. Test was not read, so no winner is named."]
+    if row.get("delta") is None:
+        return [f"{NONE}: dev's pick {who} has no score on test."]
+    p = "" if row.get("p_adjusted") is None else f", p = {row['p_adjusted']:.2g}"
+    span = unit.span(row.get("delta_low"), row.get("delta_high"))
+    evidence = f"{unit.points(row['delta'])}{span} on {row['test_n']} held-out rows{p}"
     if row["status"] == "winner":
-        lines.append(f"Winner: {row['variant']} ({row['name']}): {evidence}.")
+        lines = [f"Winner: {who}: {evidence}."]
     else:
-        lines.append(f"No variant beats the baseline. Dev's pick {row['variant']} ({row['name']}): {evidence}.")
-        smallest = smallest_difference(row["test_n"], 0.2)
+        lines = [f"{NONE}. Dev's pick {who}: {evidence}."]
+        smallest = smallest_difference(row["test_n"], 0.2) if unit.rate else None
         if smallest:
             lines.append(f"(These {row['test_n']} rows show differences from about {100 * smallest:.0f} points up.)")
-    lines.append(f"Dev said {points(row['dev_delta'])}; the difference to test, {points(luck)}, is selection luck.")
-    return lines
+    return [*lines, _luck(unit, row["dev_delta"], row["delta"])]
+
+
+def _luck(unit: Unit, dev: float, test: float) -> str:
+    gap = unit.points(dev - test)
+    word = "as much" if gap.startswith("+0.0 ") else f"{gap[1:]} {'less' if gap[0] == '+' else 'more'}"
+    return f"Dev said {unit.points(dev)}; test says {word}: what dev says of its own pick is partly luck."
+
+
+def _no_pick(found: Findings) -> str:
+    if len(found.search.view.variants) == 1:
+        return f"{NONE}: there is no other in the space."
+    if not found.choice.finalists:
+        return f"{NONE}: none was scored on all the rows that the baseline was. Raise the budget, or try fewer."
+    return f"{NONE}: none is above it on dev. Keep the baseline."
 
 
 def _ties(found: Findings) -> list[str]:
     view, tied = found.search.view, found.choice.tied
     if len(tied) < 2:
         return []
-    ids = [view.variants[v].id for v in sorted(tied, key=lambda v: view.ranking().index(v))]
+    place = {v: at for at, v in enumerate(view.ranking())}
+    ids = [view.variants[v].id for v in sorted(tied, key=lambda v: place.get(v, len(place)))]
     shown = ", ".join(ids[:8]) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")
-    scored = len(found.choice.full)
+    scored = len({0, *found.choice.full})
+    if len(ids) == scored:
+        return [f"95 %: dev cannot tell the {scored} fully scored variants apart."]
     return [f"95 %: the best of the {scored} fully scored variants is among these {len(ids)}: {shown}."]
 
 
 def _errors(found: Findings) -> list[str]:
-    """Where calls failed: the pick's difference with every missing row counted against it, and for it."""
-    pick, view = found.choice.pick, found.search.view
-    if pick == 0 or not found.test:
+    """Where calls failed: the pick's difference with every missing row counted as 0, and as 1."""
+    pick, test = found.choice.pick, tested(found)
+    if pick not in test.gaps:
         return []
-    by = {v: [p for p in found.test if p.variant == view.variants[v].id] for v in (0, pick)}
-    one, base = (scores_of(by[v], found.test_rows) for v in (pick, 0))
-    missing = sum(math.isnan(a) or math.isnan(b) for a, b in zip(one, base, strict=True))
+    one, base = test.scores[pick], test.scores[0]
+    missing = int(np.isnan(one - base).sum())
     if not missing:
         return []
-    low, high = error_bounds(one, base)
-    word = "undecided: the sign depends on them" if low < 0 < high else "the sign does not depend on them"
-    span = f"{points(low)} to {points(high)}"
-    return [f"{missing} test rows are missing (errors): with them the difference is {span}, {word}."]
+    unit = _unit(found)
+    low, high = sorted(error_bounds(one, base, test.weights))
+    word = "undecided, for its sign depends on them" if low <= 0 <= high else "its sign does not depend on them"
+    rows = f"{missing} test row{'s are' if missing > 1 else ' is'} missing (errors)"
+    return [f"{rows}: the difference is {unit.gap(low)} to {unit.gap(high)} with them; {word}."]
 
 
 def _base_rate(found: Findings) -> list[str]:
@@ -84,4 +104,4 @@ def _base_rate(found: Findings) -> list[str]:
         return []
     rows = found.test_rows or found.search.view.dev
     label, share = majority([example.answers[0] for example in rows if example.answers])
-    return [f"Always answering {label!r} would score {100 * share:.1f} % here."]
+    return [] if label is None else [f"Always answering {label!r} would be right on {100 * share:.1f} % of these rows."]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from promptlab.drive import Transport
 from promptlab.errors import Interrupted
 from promptlab.records import Call, Model, Request
+from promptlab.store import Store
 
 
 @asynccontextmanager
@@ -30,10 +32,30 @@ async def connect(models: Iterable[Model]) -> AsyncIterator[Transport]:
 
 
 class Recorded:
-    """A transport without a wire: whatever the log does not hold was never answered."""
+    """The log of a finished run as its own transport: nothing is sent, nothing is written.
+
+    Whatever the log does not hold was never asked; what failed for good fails again.
+    """
 
     width = 1
 
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
     async def call(self, request: Request) -> Call:
         """Always raises: the run stopped before this call."""
-        raise Interrupted(f"the run is not complete: the call {request.key[:12]} was never answered", 3)
+        raise Interrupted(f"the run is not complete: the call {request.key[:12]} was never made", 3)
+
+    def known(self, key: str) -> Call | None:
+        """The call of this key, answered or failed."""
+        return self._store.logged(key)
+
+    def record(self, call: Call) -> None:
+        """Everything is in the log already."""
+
+    def spent(self) -> float:
+        """Nothing can be spent here, so nothing needs a stop."""
+        return 0.0
+
+    def trace(self, number: int, summary: Mapping[str, Any], asks: Iterable[tuple[Any, ...]]) -> None:
+        """Every round is in the log already."""

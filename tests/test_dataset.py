@@ -141,7 +141,7 @@ def test_one_accepted_answer_stays_what_it_is(tmp_path):
 
 def test_passages_of_rows(tmp_path):
     passages = ["plain", {"id": 7, "text": "by id", "title": "t"}, {"title": "Title", "text": "by title"}]
-    expected = (Passage("p1", "plain"), Passage("7", "by id"), Passage("Title", "by title"))
+    expected = (Passage("p1", "plain"), Passage("7", "t: by id"), Passage("Title", "Title: by title"))
     rows = [{"q": "x", "label": "y", "ps": passages}, {"q": "z", "label": "y", "ps": []}]
     columns = Columns(label="label", passages="ps")
     first, second = load(jsonl(tmp_path, *rows), columns).examples
@@ -277,10 +277,10 @@ def test_a_set_without_rows_is_refused(tmp_path, name, text):
 @pytest.mark.parametrize("label", ["", "  ", None])
 def test_rows_without_a_label_are_named_ten_and_the_others_counted(tmp_path, label):
     rows = [{"t": str(place), "label": label} for place in range(13)]
-    problems = told(jsonl(tmp_path, *rows))
+    problems = told(jsonl(tmp_path, *rows, {"t": "x", "label": "yes"}))
     assert len(problems) == 11
     assert problems[0] == "d.jsonl:1: row 1: the label in column 'label' is empty. Label the row or take it out."
-    assert problems[-1] == "d.jsonl: and 3 more rows like these"
+    assert problems[-1] == "d.jsonl:11: and 3 more rows like these"
 
 
 def test_no_accepted_answer_is_no_label(tmp_path):

@@ -25,14 +25,20 @@ def halving(view: View, rng: np.random.Generator) -> Plan:  # noqa: ARG001 - tie
     rows, seats = len(view.dev), max(1, view.finalists)
     if view.round == 0:
         return Plan(want=_affordable(view.calls_left, rows, seats))
-    ranked = [v for v in view.ranking() if v != 0]
-    depth = int(view.asked[[0, *ranked]].sum(axis=1).min())
-    keep = ranked if depth == 0 else ranked[: max(seats, math.ceil(len(ranked) / 2))]
-    dropped = tuple(ranked[len(keep) :])
-    goal = next_depth(len(keep), depth, rows, seats, view.calls_left)
-    if goal <= depth and not dropped:
+    alive = [v for v in range(len(view.variants)) if view.live[v]]
+    depths = view.asked[alive].sum(axis=1)
+    depth = int(depths.max())
+    if depths.min() < depth:  # the budget ended in this rung: nobody falls for rows that were not asked
+        return Plan(block(dict.fromkeys(alive, range(depth)), view.asked))
+    if depth >= rows:
         return Plan()
-    return Plan(block({v: range(goal) for v in (0, *sorted(keep))}, view.asked), dropped)
+    ranked = [v for v in view.ranking() if v != 0]
+    keep = ranked if depth == 0 else ranked[: max(seats, math.ceil(len(ranked) / 2))]
+    goal = next_depth(len(keep), depth, rows, seats, view.calls_left)
+    if goal <= depth:
+        return Plan()
+    spans = dict.fromkeys((0, *sorted(keep)), range(goal))
+    return Plan(block(spans, view.asked), tuple(ranked[len(keep) :]))
 
 
 def next_depth(variants: int, depth: int, rows: int, seats: int, calls: float) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import io
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import typer
 
 from promptlab.cli import compare, init, mine, plan, render, score, serve
-from promptlab.errors import PromptlabError
+from promptlab.errors import BadInput, Interrupted, PromptlabError
 
 app = typer.Typer(
     name="promptlab",
@@ -30,22 +32,51 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*args, **kwargs)
         except PromptlabError as error:
-            sys.stderr.write(f"{error}\n")
+            sys.stderr.write(said(error))
             raise typer.Exit(error.exit_code) from None
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, typer.Abort):  # Abort: Ctrl-C or Ctrl-D at a question
             sys.stderr.write("stopped\n")
             raise typer.Exit(130) from None
 
     return guard
 
 
-for each in (init.init, render.render, plan.plan, mine.mine, score.score, compare.compare, serve.serve):
-    app.command()(guarded(each))
+def said(error: PromptlabError) -> str:
+    """An error as people read it: one line per problem, counted where there are several."""
+    problems = [_line(str(each)) for each in error.problems] if isinstance(error, BadInput) else [_line(str(error))]
+    if len(problems) == 1:
+        return f"{problems[0]}\n" if isinstance(error, Interrupted) else f"error: {problems[0]}\n"
+    return "".join([f"{len(problems)} problems:\n", *(f"  {each}\n" for each in problems)])
+
+
+def _line(text: str) -> str:
+    """One printable line: text out of files may hold line ends and terminal codes."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in " ".join(text.split()))
+
+
+def explained(command: Callable[..., None]) -> str:
+    """A command's help: its docstring, with the example on lines of its own that are never folded."""
+    return (inspect.getdoc(command) or "").replace("Example: ", "\b\nExample:\n  ")
+
+
+COMMANDS: dict[Callable[..., None], str] = {
+    init.init: "Make a project of your own that runs at once.",
+    plan.plan: "Show what a run would try, take and be able to tell.",
+    render.render: "Show the exact messages of a variant on a row.",
+    mine.mine: "Run an experiment, or go on with it.",
+    compare.compare: "Compare runs or CSVs, row by row.",
+    score.score: "Score one template on one file.",
+    serve.serve: "Serve the embedded engine over HTTP.",
+}
+"""Every command with its line in `promptlab --help`."""
+
+for each, line in COMMANDS.items():
+    app.command(help=explained(each), short_help=line)(guarded(each))
 
 
 def _version(show: bool) -> None:
     if show:
-        from promptlab import __version__
+        from promptlab.version import __version__
 
         typer.echo(f"promptlab {__version__}")
         raise typer.Exit
@@ -60,4 +91,7 @@ def options(
 
 def main() -> None:
     """The command ``promptlab``."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a character is no reason to fail
     app(prog_name="promptlab")

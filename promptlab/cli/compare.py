@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from promptlab.cli.arguments import AsJson
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
     from rich.table import Table
 
-    from promptlab.compare import Comparison
+    from promptlab.comparison import Comparison
 
 
 def compare(
@@ -27,22 +29,15 @@ def compare(
     Example: promptlab compare experiments/support_intent
     """
     from promptlab.cli.show import console, leaderboard, print_json
-    from promptlab.compare import compare as side_by_side
+    from promptlab.comparison import compare as side_by_side
 
     found = side_by_side(paths, baseline)
     if as_json:
-        print_json(
-            {
-                "leaderboard": found.leaderboard.to_dict("records"),
-                "differences": found.differences.to_dict("records"),
-                "classes": [[each.label, each.precision, each.recall, each.f1, each.support] for each in found.classes],
-                "notes": found.notes,
-            }
-        )
+        print_json(_json(found))
         return
     out = console()
     if len(found.leaderboard):
-        out.print(leaderboard([{str(k): v for k, v in row.items()} for row in found.leaderboard.to_dict("records")]))
+        out.print(leaderboard(_records(found.leaderboard)))
     if len(found.differences):
         out.print(_differences(found))
     if found.classes:
@@ -51,35 +46,72 @@ def compare(
         out.print(line, markup=False, highlight=False)
 
 
+def _records(table: DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def _json(found: Comparison) -> dict[str, Any]:
+    return {
+        "leaderboard": _records(found.leaderboard),
+        "differences": _records(found.differences),
+        "best": {"run": found.best[0], "variant": found.best[1]},
+        "classes": [asdict(each) for each in found.classes],
+        "confusion": found.confusion,
+        "majority": found.majority,
+        "notes": found.notes,
+    }
+
+
 def _differences(found: Comparison, most: int = 15) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    from promptlab.verdict import points
+    from promptlab.cli.board import printable
+    from promptlab.unit import Unit
 
-    shown = found.differences.head(most)
-    table = Table(
-        box=None, header_style="bold", title=f"paired differences to {shown['against'].iloc[0]}", title_justify="left"
-    )
-    for name in ("variant", "split", "n", "delta [95 %]", "p", "fixed", "broken"):
-        table.add_column(name, justify="left" if name in ("variant", "split") else "right")
-    for row in shown.to_dict("records"):
-        span = f"{points(row['delta'])} [{points(row['low'])}, {points(row['high'])}]"
-        cells = (row["variant"], row["split"], row["n"], span, f"{row['p']:.2g}", row["fixed"], row["broken"])
-        table.add_row(*(Text(str(each)) for each in cells))
+    shown = _records(found.differences.head(most))
+    unit = Unit(rate=bool((found.differences["delta"].abs() <= 1).all()))
+    several = found.differences["run"].nunique() > 1
+    names = [
+        *(["run"] if several else []),
+        "variant",
+        "split",
+        "n",
+        "delta [95 %]",
+        "p",
+        "adjusted p",
+        "fixed",
+        "broken",
+    ]
+    title = f"Paired differences to {shown[0]['against']}"
+    table = Table(box=None, header_style="bold", title=title, title_justify="left", title_style="bold", pad_edge=False)
+    for name in names:
+        table.add_column(name, justify="left" if name in ("run", "variant", "split") else "right", no_wrap=True)
+    for row in shown:
+        span = f"{unit.gap(row['delta'])}{unit.span(row['low'], row['high'])}"
+        cells = [row["run"]] if several else []
+        cells += [row["variant"], row["split"], row["n"], span, *(_p(row[name]) for name in ("p", "p_adjusted")),
+                  *("" if row[name] != row[name] else int(row[name]) for name in ("fixed", "broken"))]  # fmt: skip
+        table.add_row(*(Text(printable(str(each))) for each in cells))
     if len(found.differences) > most:
         table.caption = f"{len(found.differences) - most} more with --json"
     return table
+
+
+def _p(value: float) -> str:
+    return "" if value != value else f"{value:.2g}"  # noqa: PLR0124 - NaN
 
 
 def _classes(found: Comparison) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    title = f"{found.best}, class by class"
+    from promptlab.cli.board import printable
+
+    title = f"{found.best[1]}, class by class"
     if found.majority is not None:
-        title += f" (always {found.majority[0]!r}: {100 * found.majority[1]:.1f} %)"
-    table = Table(box=None, header_style="bold", title=title, title_justify="left")
+        title += f" (always {printable(found.majority[0])!r}: {100 * found.majority[1]:.1f} % right)"
+    table = Table(box=None, header_style="bold", title=title, title_justify="left", title_style="bold", pad_edge=False)
     for name in ("label", "precision", "recall", "F1", "rows", "answered instead"):
         table.add_column(name, justify="left" if name in ("label", "answered instead") else "right")
     labels = [str(each.label) for each in found.classes]
@@ -87,6 +119,6 @@ def _classes(found: Comparison) -> Table:
         row = [*found.confusion[place]]
         wrong = sorted(((n, name) for n, name in zip(row, [*labels, "no answer"], strict=False) if n), reverse=True)
         instead = ", ".join(f"{name} {n}" for n, name in wrong if name != str(each.label))
-        cells = (each.label, f"{each.precision:.2f}", f"{each.recall:.2f}", f"{each.f1:.2f}", each.support, instead)
-        table.add_row(*(Text(str(cell)) for cell in cells))
+        figures = ("" if x != x else f"{x:.2f}" for x in (each.precision, each.recall, each.f1))  # noqa: PLR0124 - NaN
+        table.add_row(*(Text(printable(str(cell))) for cell in (each.label, *figures, each.support, instead)))
     return table

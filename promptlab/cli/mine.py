@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -26,20 +27,21 @@ def mine(
     """
     from promptlab.cli.progress import progress
     from promptlab.cli.show import console, leaderboard, plan_lines, print_json, verdict_lines
-    from promptlab.experiment import Experiment
     from promptlab.forecast import forecast
-    from promptlab.prepare import prepare
+    from promptlab.prepare import opened
     from promptlab.run import Options
     from promptlab.run import mine as run_mine
 
-    loaded = Experiment.load(experiment, overrides or ())
     out = console(error=as_json)
-    prepared = prepare(loaded, limit, test=not no_test)
+    prepared = opened(experiment, overrides or (), limit, test=not no_test, keys=True)
+    loaded = prepared.experiment
     expected = forecast(prepared)
     for line in (*prepared.rows.notes, *plan_lines(prepared, expected)):
         out.print(line, highlight=False, markup=False)
     paid = any(not model.endpoint.embedded for model in loaded.models)
-    if paid and not yes and out.is_terminal and not typer.confirm("Go on?", default=True, err=as_json):
+    asking = paid and not yes and out.is_terminal and sys.stdin.isatty()
+    if asking and not typer.confirm("Go on?", default=True, err=as_json):
+        out.print("Nothing was spent.")
         raise typer.Exit(0)
     with progress(out, loaded.search.budget) as watch:
         run = run_mine(loaded, Options(fresh, limit, not no_test, tuple(overrides or ())), watch)

@@ -13,11 +13,10 @@ def plan(experiment: ExperimentPath, overrides: Overrides = None, limit: Limit =
     Example: promptlab plan experiments/support_intent/experiment.yaml
     """
     from promptlab.cli.show import console, plan_lines, print_json, space_table
-    from promptlab.experiment import Experiment
     from promptlab.forecast import forecast
-    from promptlab.prepare import prepare
+    from promptlab.prepare import opened
 
-    prepared = prepare(Experiment.load(experiment, overrides or ()), limit)
+    prepared = opened(experiment, overrides or (), limit)
     expected = forecast(prepared)
     if as_json:
         print_json(asdict(expected))

@@ -5,17 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from promptlab.cli.show import dollars
 from promptlab.final import Choice
 from promptlab.meter import Meter
 from promptlab.records import Budget, Call, Prediction
 from promptlab.stats import paired
-from promptlab.verdict import points
+from promptlab.unit import unit_of
 from promptlab.view import Plan, View
 
 EVERY = 10.0  # seconds between plain lines
@@ -24,8 +24,9 @@ EVERY = 10.0  # seconds between plain lines
 class Progress:
     """Counts what lands; draws a line. Decides nothing."""
 
-    def __init__(self, out: Console, budget: Budget, live: Live | None) -> None:
-        self.out, self.budget, self.live = out, budget, live
+    def __init__(self, out: Console, budget: Budget, repeats: int = 1) -> None:
+        self.out, self.budget, self.repeats = out, budget, repeats
+        self.live: Live | None = None
         self.started = self.said = time.monotonic()
         self.what, self.best = "preparing", ""
         self.todo = self.done = self.calls = self.cached = 0
@@ -35,11 +36,12 @@ class Progress:
     def opened(self, view: View, plan: Plan, meter: Meter) -> None:
         """A round begins: so many cells for so many variants."""
         del meter
-        cells = len(plan.cells)
-        self.what = f"round {view.round}: {int(view.live.sum())} of {len(view.variants)} variants alive"
         if plan.want:
-            self.what = f"round {view.round}: looking for up to {plan.want} variants"
-        self._begin(cells)
+            self.what = f"round {view.round}: looking for variants"
+        else:
+            scored = len({v for v, _ in plan.cells})
+            self.what = f"round {view.round}: {scored} of {len(view.variants)} variants alive"
+        self._begin(len(plan.cells) * self.repeats)
 
     def landed(self, call: Call) -> None:
         """One more call is answered."""
@@ -51,18 +53,26 @@ class Progress:
 
     def closed(self, view: View, plan: Plan, rows: Sequence[Prediction]) -> None:
         """A round is closed: who leads, with the interval of the difference to the baseline."""
-        del plan
         ranked = [v for v in view.ranking() if v != 0 and view.asked[v].any()]
         if ranked and rows:
             gap = paired(view.scores[ranked[0]], view.scores[0], 0, view.weights)
-            span = f"[{points(gap.low)}, {points(gap.high)}]"
-            self.best = f"best so far {view.variants[ranked[0]].id} {points(gap.delta)} {span} to the baseline"
-        self._line(f"{self.what}; {len(rows)} cells scored; {self.best}".rstrip("; "))
+            unit = unit_of([view.scores])
+            span = unit.span(gap.low, gap.high)
+            self.best = f"best {view.variants[ranked[0]].id} {unit.points(gap.delta)}{span}"
+        if plan.want:
+            found = len(view.variants) - 1
+            self._line(f"round {view.round - 1}: {found} variant{'s' * (found != 1)} to try beside the baseline")
+        else:
+            self._line(
+                " · ".join(part for part in (self.what, f"{len(rows)} rows scored", self._bill(), self.best) if part)
+            )
 
     def testing(self, choice: Choice, view: View, calls: int) -> None:
         """Test is opened."""
         del view
-        self.what = f"test: {len(choice.finalists)} finalists and the baseline"
+        many = len(choice.finalists)
+        self.what = f"test: the baseline and {many} finalist{'s' * (many != 1)}"
+        self._line(f"{self.what} · {calls} rows to score")
         self._begin(calls)
 
     def text(self) -> str:
@@ -72,10 +82,14 @@ class Progress:
         left = ""
         if self.todo and self.done >= 20 and passed > 1:
             left = f"{_clock(passed / self.done * max(0, self.todo - self.done))} left"
-        cost = f"${self.usd:.4f}" if self.usd else ""
-        calls = f"{self.calls} calls ({self.cached} known)" if self.cached else f"{self.calls} calls"
+        return " · ".join(part for part in (self.what, share, left, self._bill(), self.best) if part)
+
+    def _bill(self) -> str:
+        """Calls so far, how many of them were known, and what was spent."""
         cap = f" of {self.budget.calls}" if self.budget.calls else ""
-        return " · ".join(part for part in (self.what, share, calls + cap, cost, self.best, left) if part)
+        known = f" ({self.cached} known)" if self.cached else ""
+        spent = f" · {dollars(self.usd)}" if self.usd else ""
+        return f"{self.calls}{cap} calls{known}{spent}"
 
     def _begin(self, cells: int) -> None:
         self.todo, self.done, self.round_started = cells, 0, time.monotonic()
@@ -96,12 +110,12 @@ class Progress:
 
 
 @contextmanager
-def progress(out: Console, budget: Budget) -> Iterator[Progress]:
+def progress(out: Console, budget: Budget, repeats: int = 1) -> Iterator[Progress]:
     """A live line on a terminal, plain lines elsewhere."""
     if not out.is_terminal:
-        yield Progress(out, budget, None)
+        yield Progress(out, budget, repeats)
         return
-    bar: Any = Progress(out, budget, None)
+    bar = Progress(out, budget, repeats)
     with Live(bar, console=out, refresh_per_second=5, transient=True) as live:
         bar.live = live
         yield bar

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -25,12 +26,11 @@ def render(
     Example: promptlab render experiments/support_intent/experiment.yaml --row 3 --variant bank.k=4
     """
     from promptlab.cli.show import console, print_json
-    from promptlab.experiment import Experiment
     from promptlab.pick import find_row, find_variant
-    from promptlab.prepare import prepare
+    from promptlab.prepare import opened
     from promptlab.tokens import count_messages
 
-    prepared = prepare(Experiment.load(experiment, overrides or ()))
+    prepared = opened(experiment, overrides or ())
     chosen, example = find_variant(prepared, variant), find_row(prepared, row)
     prompt = prepared.task.prompt(chosen)
     messages = prompt.messages(example)
@@ -40,11 +40,24 @@ def render(
         print_json({"variant": chosen.id, "slots": dict(chosen.slots), "row": example.id, "tokens": tokens,
                     "tokens_exact": exact, "body": dict(request.body)})  # fmt: skip
         return
+    from rich.text import Text
+
     out = console()
-    out.rule(f"{chosen.id} · row {example.id}", style="dim")
+    out.rule(Text(visible(f"{chosen.id} · row {example.id}", tty=True)), style="dim")
     for message in messages:
         out.print(f"[{message.role}]", style="bold cyan", markup=False, highlight=False)
-        typer.echo(message.content)
-    slots = ", ".join(f"{name}={value}" for name, value in chosen.slots.items())
+        text = visible(message.content, tty=sys.stdout.isatty())
+        sys.stdout.write(text + "\n")  # not typer.echo: on a pipe it would drop what looks like an escape sequence
+    slots = visible(", ".join(f"{name}={value}" for name, value in chosen.slots.items()), tty=True)
     out.rule(style="dim")
     out.print(f"{slots}\n{tokens} tokens{'' if exact else ' (estimated)'}", markup=False, highlight=False, style="dim")
+
+
+def visible(text: str, *, tty: bool) -> str:
+    """Text for a terminal: what could steer it (escape sequences, carriage returns, direction marks) as an escape.
+
+    On a pipe the text stays as it is, byte for byte.
+    """
+    if not tty:
+        return text
+    return "".join(each if each.isprintable() or each in "\n\t" else repr(each)[1:-1] for each in text)

@@ -13,8 +13,14 @@ def serve(
 ) -> None:
     """Serve the embedded engine to any OpenAI-compatible client, until Ctrl-C. It is no language model.
 
-    Example: promptlab serve --port 8765, then base_url: http://127.0.0.1:8765/v1
+    It prints the base_url to put into an experiment, or to give to a client.
+
+    Example: promptlab serve --port 8765
     """
     from promptlab.embedded.server import serve as run_server
 
-    run_server(host, port)
+    def announce(base_url: str) -> None:
+        typer.echo(f"base_url: {base_url}")  # flushed: a program that waits for it may read a pipe
+        typer.echo("Ctrl-C stops it.", err=True)
+
+    run_server(host, port, announce)

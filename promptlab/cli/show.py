@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from promptlab.verdict import points, verdict
+from promptlab.cli.board import Board
+from promptlab.verdict import verdict
 
 if TYPE_CHECKING:
     from promptlab.forecast import Forecast
@@ -20,13 +21,12 @@ if TYPE_CHECKING:
     from promptlab.run import Run
 
 SHOWN = 15  # rows of a leaderboard on the terminal
-COLORS = {"winner": "bold green", "tied": "green", "baseline": "cyan", "failed": "red"}
 
 
 def console(*, error: bool = False) -> Console:
-    """The terminal; on a pipe, lines are as wide as they need to be."""
-    stream = sys.stderr if error else sys.stdout
-    return Console(stderr=error, soft_wrap=True, width=None if stream.isatty() else 140)
+    """The terminal, where sentences wrap between words; on a pipe, lines are as wide as they need to be."""
+    piped = not (sys.stderr if error else sys.stdout).isatty()
+    return Console(stderr=error, soft_wrap=piped, width=140 if piped else None)
 
 
 def print_json(value: Any) -> None:
@@ -42,45 +42,9 @@ def _plain(value: Any) -> Any:
     return [_plain(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
-def leaderboard(rows: Sequence[Mapping[str, Any]], most: int = SHOWN) -> Table:
-    """The best rows, and the baseline wherever it stands."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("rank", "variant", "status", "dev", "test", "Δ test [95 %]", "p", "n", "$/1k", "name"):
-        side = "left" if name in ("variant", "status", "name") else "right"
-        table.add_column(name, justify=side, no_wrap=name != "name")  # type: ignore[arg-type]  # rich's literal
-    shown = [row for place, row in enumerate(rows) if place < most or row["status"] == "baseline"]
-    for row in shown:
-        style = COLORS.get(str(row["status"]), "")
-        rank, variant, status = (str(row[name]) for name in ("rank", "variant", "status"))
-        cells = (rank, variant, status, _score(row, "dev"), _score(row, "test"), _delta(row),
-                 _number(row.get("p_adjusted"), "{:.2g}"), f"{row['dev_n']}+{row.get('test_n', 0) or 0}",
-                 _number(row.get("usd_per_1k"), "{:.3g}"), str(row["name"]))  # fmt: skip
-        table.add_row(*(Text(cell) for cell in cells), style=style)
-    if len(shown) < len(rows):
-        table.caption = f"{len(rows) - len(shown)} more in results.csv"
-    return table
-
-
-def _score(row: Mapping[str, Any], split: str) -> str:
-    score, low, high = (row.get(f"{split}_{part}") for part in ("score", "low", "high"))
-    if _missing(score):
-        return ""
-    span = "" if _missing(low) else f" [{100 * float(low or 0):.0f}, {100 * float(high or 0):.0f}]"
-    return f"{100 * float(score or 0):.1f}{span}"
-
-
-def _delta(row: Mapping[str, Any]) -> str:
-    if _missing(row.get("delta")):
-        return ""
-    return f"{points(row['delta'])} [{points(row['delta_low'])}, {points(row['delta_high'])}]"
-
-
-def _number(value: Any, form: str) -> str:
-    return "" if _missing(value) else form.format(value)
-
-
-def _missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value))
+def leaderboard(rows: Sequence[Mapping[str, Any]], most: int = SHOWN) -> Board:
+    """The best rows, and the baseline wherever it stands, for ``console().print``."""
+    return Board(rows, most)
 
 
 def verdict_lines(run: Run) -> list[str]:
@@ -93,10 +57,10 @@ def plan_lines(prepared: Prepared, expected: Forecast) -> list[str]:
     """What a run would take and can tell, in sentences."""
     experiment = prepared.experiment
     total = expected.search_calls + expected.test_calls
-    money = "" if expected.usd is None else f", at most about ${expected.usd:,.2f}"
+    money = f", at most about {dollars(expected.usd)}" if expected.usd else ""
     budget = experiment.search.budget
     caps = [f"{budget.calls:,} calls" if budget.calls else "", f"{budget.tokens:,} tokens" if budget.tokens else "",
-            f"${budget.usd:,.2f}" if budget.usd else ""]  # fmt: skip
+            dollars(budget.usd) if budget.usd else ""]  # fmt: skip
     cap = ", ".join(each for each in caps if each) or "none"
     space = (
         f"{experiment.name}: {expected.points:,} points in the space, {expected.variants - 1:,} tried beside the "
@@ -107,6 +71,11 @@ def plan_lines(prepared: Prepared, expected: Forecast) -> list[str]:
         f"{expected.tokens_in:,.0f} tokens each{money}; budget: {cap}"
     )
     return [space, calls, _resolution(expected)]
+
+
+def dollars(value: float) -> str:
+    """An amount in US dollars: cents, or two digits of less than that."""
+    return f"${value:,.2f}" if value >= 0.01 else f"${value:.2g}"
 
 
 def _resolution(expected: Forecast) -> str:

@@ -125,13 +125,14 @@ def read_passages(row: Row, column: str) -> tuple[Passage, ...]:
 
 
 def _passage(item: Any, place: int, column: str) -> Passage:
-    """A passage as its row gives it; without an id its title names it, else its place in the row."""
+    """A passage as its row gives it, its title in front of its text. Without an id, title or place names it."""
     fields = item if isinstance(item, dict) else {"text": item}
     if not isinstance(text := fields.get("text"), str):
         remedy = 'A passage is a text or an object like {"id": "…", "text": "…"}.'
         raise CellError(f"passage {place} in column {column!r} is {_shown(item)}", remedy)
-    name = next((fields[key] for key in ("id", "title") if not _empty(fields.get(key))), f"p{place}")
-    return Passage(_text(name), text)
+    title = "" if _empty(fields.get("title")) else _text(fields["title"])
+    name = title or f"p{place}" if _empty(fields.get("id")) else _text(fields["id"])
+    return Passage(name, f"{title}: {text}" if title else text)
 
 
 def _shown(value: Any) -> str:

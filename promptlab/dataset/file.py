@@ -42,10 +42,11 @@ class Table:
 
 
 def capped(problems: Sequence[Problem]) -> list[Problem]:
-    """The first ten problems of one kind and a count of the others."""
+    """The first ten problems of one kind, and a count of the others where the first of those stands."""
     shown = list(problems[:SPELLED_OUT])
     if len(problems) > len(shown):
-        shown.append(Problem(f"and {len(problems) - len(shown)} more rows like these", problems[0].path))
+        rest = problems[len(shown)]
+        shown.append(Problem(f"and {len(problems) - len(shown)} more rows like these", rest.path, rest.line))
     return shown
 
 

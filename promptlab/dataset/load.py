@@ -17,6 +17,7 @@ from promptlab.records import Example, Passage, Split
 __all__ = ["Columns", "Dataset", "load", "read_rows"]
 
 T = TypeVar("T")
+FEW = 5  # rows up to which one complaint about every row is spelled out row by row
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +49,16 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A labelled set. ``folds`` maps example ids to splits where the file says so (fold column), else it is empty."""
+    """A labelled set. ``folds`` maps example ids to splits where the file says so (fold column), else it is empty.
+
+    ``lines`` maps them to the lines where their rows start (0 = unknown), ``columns`` are all that the file has.
+    """
 
     path: str
     examples: tuple[Example, ...]
     folds: Mapping[str, Split]
+    lines: Mapping[str, int] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
 
 
 def load(path: Path, columns: Columns) -> Dataset:
@@ -78,7 +84,13 @@ def load(path: Path, columns: Columns) -> Dataset:
     named = [{name: cells[column] for name, column in columns.inputs.items()} for cells in inputs]
     numbers = [row.number for row in table.rows]
     examples = tuple(map(Example, ids, named, labels, groups, weights, passages, numbers))
-    return Dataset(table.path, examples, {key: fold for key, fold in zip(ids, folds, strict=True) if fold})
+    return Dataset(
+        path=table.path,
+        examples=examples,
+        folds={key: fold for key, fold in zip(ids, folds, strict=True) if fold},
+        lines={key: row.line for key, row in zip(ids, table.rows, strict=True)},
+        columns=table.columns,
+    )
 
 
 def _resolved(table: Table, columns: Columns) -> tuple[Columns, list[Problem]]:
@@ -115,14 +127,19 @@ def _remedy(name: str, known: Sequence[str]) -> str:
 def _each(table: Table, problems: list[Problem], read: Callable[[Row], T], default: T) -> list[T]:
     """``read`` of every row; cells that cannot be used become problems, and ``default`` in the list."""
     values: list[T] = []
-    found: list[Problem] = []
+    found: list[tuple[Row, cell.CellError]] = []
     for row in table.rows:
         try:
             values.append(read(row))
         except cell.CellError as error:
-            found.append(Problem(f"row {row.number}: {error}", table.path, row.line, error.remedy))
+            found.append((row, error))
             values.append(default)
-    problems.extend(capped(found))
+    if len(found) == len(table.rows) > FEW and len({error.message for _, error in found}) == 1:
+        remedy = "Name another column, or fill it in."
+        problems.append(Problem(f"{found[0][1]} in every row", table.path, remedy=remedy))
+        return values
+    told = [Problem(f"row {row.number}: {error}", table.path, row.line, error.remedy) for row, error in found]
+    problems.extend(capped(told))
     return values
 
 

@@ -2,12 +2,13 @@
 
 from promptlab.experiment.bank import BankSpec
 from promptlab.experiment.data import Data, LabelName, SplitPlan
-from promptlab.experiment.experiment import Experiment, canonical, missing_keys
+from promptlab.experiment.experiment import Draft, Experiment, canonical, missing_keys, read_draft
 from promptlab.experiment.search import MetricSpec, Search
 
 __all__ = [
     "BankSpec",
     "Data",
+    "Draft",
     "Experiment",
     "LabelName",
     "MetricSpec",
@@ -15,4 +16,5 @@ __all__ = [
     "SplitPlan",
     "canonical",
     "missing_keys",
+    "read_draft",
 ]

@@ -65,6 +65,12 @@ class Data:
         return not self.split.all and (self.split.column is not None or self.split.train > 0)
 
 
+def relative_to(sheet: Sheet) -> str:
+    """The remedy for a path to nothing."""
+    here = str(sheet.folder) == "."
+    return "Paths are relative to " + ("the folder of this file." if here else f"{sheet.folder}.")
+
+
 def existing_file(sheet: Sheet, key: Key, text: str) -> Path:
     """The path of a file named in the experiment, relative to it; a problem if there is no such file."""
     path = Path(os.path.normpath(sheet.folder / text))
@@ -79,7 +85,7 @@ def existing_file(sheet: Sheet, key: Key, text: str) -> Path:
         near = near if near.startswith("Did") else ""
     except OSError:
         near = "There is no such folder, either." if not os.path.isdir(path.parent) else ""  # noqa: PTH112 - raises nothing
-    sheet.add(key, f"{sheet.name(key)}: there is no file {text!r}", near or f"Paths are relative to {sheet.folder}.")
+    sheet.add(key, f"{sheet.name(key)}: there is no file {text!r}", near or relative_to(sheet))
     return path
 
 

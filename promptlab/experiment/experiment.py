@@ -12,7 +12,7 @@ from typing import Any
 from promptlab.answer import parser
 from promptlab.errors import BadInput, Problem, nearest
 from promptlab.experiment.bank import BankSpec, read_bank
-from promptlab.experiment.data import Data, existing_file, read_data
+from promptlab.experiment.data import Data, existing_file, read_data, relative_to
 from promptlab.experiment.file import ExperimentFile, check_shape
 from promptlab.experiment.models import read_models, read_params
 from promptlab.experiment.search import (
@@ -65,13 +65,10 @@ class Experiment:
 
         Raises BadInput with every problem: file and line, or the `--set` that brought it.
         """
-        sheet = read_sheet(_file(Path(path)), overrides)
-        experiment = _read(sheet, check_shape(sheet))
-        if sheet.problems or experiment is None:
-            raise BadInput(
-                sorted(sheet.problems, key=lambda each: (each.path != str(sheet.path), each.path, each.line))
-            )
-        return experiment
+        draft = read_draft(path, overrides)
+        if draft.problems or draft.experiment is None:
+            raise BadInput(draft.problems)
+        return draft.experiment
 
     @property
     def folder(self) -> Path:
@@ -82,6 +79,26 @@ class Experiment:
         """A problem at a key of the file, like ("baseline", "task"): for checks that need templates or rows."""
         path, line = where(self.places, key, str(self.path))
         return Problem(message, path, line, remedy)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A file that may have problems: what could be read of it, and the top-level keys that are ``wrong``."""
+
+    experiment: Experiment | None
+    problems: tuple[Problem, ...]
+    wrong: frozenset[str]
+
+
+def read_draft(path: str | Path, overrides: Sequence[str] = ()) -> Draft:
+    """Read as much as can be, so that problems of other files can be told together with those of this one.
+
+    Raises BadInput where nothing can be read at all.
+    """
+    sheet = read_sheet(_file(Path(path)), overrides)
+    experiment = _read(sheet, check_shape(sheet))
+    problems = sorted(sheet.problems, key=lambda each: (each.path != str(sheet.path), each.path, each.line))
+    return Draft(experiment, tuple(problems), frozenset(sheet.wrong))
 
 
 def _file(path: Path) -> Path:
@@ -95,7 +112,13 @@ def _file(path: Path) -> Path:
     except (OSError, ValueError):
         names = []
     near = nearest(path.name, names)
-    raise BadInput([Problem("there is no such file", str(path), 0, near if near.startswith("Did") else "")])
+    if near.startswith("Did"):
+        remedy = near
+    elif path.parent.is_dir():
+        remedy = f"Name an {FILE}, or the folder that holds one."
+    else:
+        remedy = f"There is no folder {str(path.parent)!r}, either."
+    raise BadInput([Problem("there is no such file", str(path), 0, remedy)])
 
 
 def _read(sheet: Sheet, file: ExperimentFile) -> Experiment | None:
@@ -161,7 +184,7 @@ def _templates(sheet: Sheet, patterns: Sequence[str] | None) -> tuple[Path, ...]
         paths = (sheet.folder / each for each in glob.iglob(pattern, root_dir=sheet.folder, recursive=True))  # noqa: PTH207 - Path.glob takes neither .. nor absolute patterns
         files = {Path(os.path.normpath(each)) for each in paths if not each.name.startswith("_") and each.is_file()}
         if not files:
-            sheet.add(key, f"{sheet.name(key)}: no file matches {pattern!r}", f"Paths are relative to {sheet.folder}.")
+            sheet.add(key, f"{sheet.name(key)}: no file matches {pattern!r}", relative_to(sheet))
         found |= files
     return tuple(sorted(found))
 
@@ -176,7 +199,7 @@ def missing_keys(experiment: Experiment, environ: Mapping[str, str] = os.environ
         experiment.problem(
             ("endpoint", "api_key_env"),
             f"the environment variable {variable} is not set; it should hold the key for {', '.join(names)}",
-            f"export {variable}=…",
+            f"Set it: export {variable}=…",
         )
         for variable, names in users.items()
     ]

@@ -20,7 +20,8 @@ _CREDENTIALS = re.compile(r"(//)[^/\s]*@")
 class Sheet:
     """What is known of one file.
 
-    ``places`` maps each key to (file or `--set`, line), ``texts`` are scalars as written, ``files`` what it names.
+    ``places`` maps each key to (file or `--set`, line), ``texts`` are scalars as written, ``files`` what it names,
+    ``wrong`` the top-level keys with a problem in them.
     Built, filled with problems and dropped within one load; nothing of it outlives that but the places.
     """
 
@@ -31,6 +32,7 @@ class Sheet:
     texts: dict[Key, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
+    wrong: set[str] = field(default_factory=set)
 
     @property
     def folder(self) -> Path:
@@ -51,6 +53,7 @@ class Sheet:
         """Note a problem at a key, or at the nearest key around it that is there."""
         path, line = self.where(key)
         self.problems.append(Problem(message, path, line, remedy))
+        self.wrong |= {str(key[0])} if key else set()
 
     def where(self, key: Key) -> tuple[str, int]:
         """The file (or `--set key`) and line of a key."""

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from promptlab.errors import Problem, nearest
+from promptlab.errors import BadInput, Problem, nearest
 from promptlab.records import Slot
+from promptlab.yaml_file import read_yaml
 
 KEYS = ("description", "inputs", "choices", "answer")
 
@@ -32,14 +33,19 @@ def read_front(text: str, path: str) -> tuple[Front, list[Problem]]:
     """Parse and check; every problem at once."""
     if not text.strip():
         return Front(), []
-    loaded, problem = _load(text, path)
-    if problem or loaded is None:
-        return Front(), [problem] if problem else []
+    problems: list[Problem] = []
+    try:
+        file = read_yaml(text, path, 2, problems)  # line 1 of the file is the `---`
+    except BadInput as error:
+        return Front(), list(error.problems)
+    loaded = {} if file.value is None else file.value
     if not isinstance(loaded, Mapping):
-        return Front(), [Problem("the front matter must be a mapping of keys to values", path, 2)]
-    lines = _lines(loaded)
-    problems = [
-        Problem(f"unknown key `{key}` in the front matter", path, lines.get(str(key), 0), nearest(str(key), KEYS))
+        remedy = "To start the prompt itself with ---, put an empty line before it."
+        return Front(), [*problems, Problem("the front matter must map keys to values", path, 2, remedy)]
+    lines = {str(key[-1]): line for key, line in file.lines.items() if key[:-1] in ((), ("choices",)) and key}
+    lines |= {key: file.lines[key,] for key in loaded}
+    problems += [
+        Problem(f"unknown key `{key}` in the front matter", path, lines[key], nearest(key, KEYS))
         for key in loaded
         if key not in KEYS
     ]
@@ -55,27 +61,6 @@ def read_front(text: str, path: str) -> tuple[Front, list[Problem]]:
     return Front(description, tuple(inputs or ()), inputs is not None, choices, answer, lines), problems
 
 
-def _load(text: str, path: str) -> tuple[Any, Problem | None]:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        return YAML(typ="rt").load(text), None
-    except YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 2 if mark is not None else 0  # line 1 of the file is the `---`
-        what = str(getattr(error, "problem", "") or error).split("\n")[0]
-        return None, Problem(f"the front matter is not valid YAML: {what}", path, line)
-
-
-def _lines(loaded: Any) -> dict[str, int]:
-    lines: dict[str, int] = {}
-    for level in (loaded.get("choices"), loaded):
-        if hasattr(level, "lc"):
-            lines |= {str(key): level.lc.key(key)[0] + 2 for key in level}
-    return lines
-
-
 def _choices(raw: Any, path: str, lines: Mapping[str, int]) -> tuple[tuple[Slot, ...], list[Problem]]:
     if raw is None:
         return (), []
@@ -83,31 +68,21 @@ def _choices(raw: Any, path: str, lines: Mapping[str, int]) -> tuple[tuple[Slot,
         return (), [Problem("`choices` must map names to lists of values", path, lines.get("choices", 0))]
     slots, problems = [], []
     for name, values in raw.items():
-        at = lines.get(str(name), 0)
-        if not str(name).isidentifier():
+        at = lines[name]
+        if not name.isidentifier():
             problems.append(Problem(f"`{name}` cannot be the name of a choice", path, at, "Use letters, digits and _."))
         elif not isinstance(values, list) or not values or not all(_plain(v) for v in values):
             problems.append(Problem(f"the choice `{name}` needs a list of texts or numbers", path, at))
-        elif len({(type(v), v) for v in values}) < len(values):
+        elif len(set(values)) < len(values) or len(set(map(str, values))) < len(values):  # 1 is 1.0, and prints as "1"
             problems.append(Problem(f"the choice `{name}` names a value twice", path, at))
         else:
-            kind = (
-                "number" if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values) else "choice"
-            )
-            slots.append(Slot(str(name), kind, tuple(_own(v) for v in values)))  # type: ignore[arg-type]
+            numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
+            slots.append(Slot(name, "number" if numbers else "choice", tuple(values)))
     return tuple(slots), problems
 
 
 def _plain(value: Any) -> bool:
     return isinstance(value, (str, int, float, bool))
-
-
-def _own(value: Any) -> Any:
-    """A plain value instead of the YAML library's subclass that remembers its spelling."""
-    for kind in (bool, str, int, float):
-        if isinstance(value, kind):
-            return kind(value)
-    return value
 
 
 def _answer(raw: Any, path: str, lines: Mapping[str, int]) -> tuple[str | Mapping[str, Any] | None, list[Problem]]:

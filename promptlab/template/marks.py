@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, ValuesView
 from typing import Any
 
 from jinja2 import Undefined
@@ -22,6 +22,16 @@ class Joined(str):
 
     __slots__ = ("parts",)
     parts: tuple[Any, ...]
+
+
+class Row(dict[str, Any]):
+    """A demo or a passage as templates see it: its columns; printed, it is its text, or JSON if it has none."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        text = self.get("text")
+        return text if isinstance(text, str) else as_json(dict(self))
 
 
 class Mark:
@@ -69,13 +79,24 @@ def finalize(value: Any) -> Any:
         return Data(value)
     if kind in (Data, Joined, Mark, Turns, Marked):
         return value
+    return Data(_shown(value))
+
+
+def _shown(value: Any) -> str:
     if value is None:
-        return Data("")
-    if isinstance(value, (str, Undefined)):
-        return Data(str(value))  # StrictUndefined raises here
-    if isinstance(value, (bool, int, float, list, dict, tuple)):
-        return Data(json.dumps(value, ensure_ascii=False, default=str))
-    return Data(str(value))
+        return ""
+    if isinstance(value, (bool, int, float, list, dict, tuple)) and type(value) is not Row:
+        return as_json(value)
+    if isinstance(value, (Iterator, ItemsView, KeysView, ValuesView)):
+        return as_json(list(value))
+    if not isinstance(value, (str, Undefined)) and (callable(value) or type(value).__module__.startswith("jinja2")):
+        raise StreamError(f"this is no text but a {type(value).__name__}: call it, or name a column")
+    return str(value)  # StrictUndefined raises here
+
+
+def as_json(value: Any, indent: int | None = None) -> str:
+    """The value as JSON writes it, characters as they are (Jinja's tojson would escape ``<`` and ``'``)."""
+    return json.dumps(value, ensure_ascii=False, indent=indent, default=str)
 
 
 def concat(chunks: Iterable[Any]) -> Any:
@@ -107,44 +128,64 @@ def _turn(place: int, turn: Any) -> Message:
     content = turn.get("content") if isinstance(turn, dict) else None
     if role not in ("user", "assistant") or not isinstance(content, str):
         raise StreamError(f"turn {place} must be {{role: user or assistant, content: text}}, not {turn!r:.80}")
+    try:
+        content.encode()
+    except UnicodeEncodeError as error:
+        code = ord(content[error.start])
+        raise StreamError(f"turn {place} holds the lone surrogate \\u{code:04x}, which UTF-8 cannot carry") from None
     return Message(role, content)
 
 
-def messages(chunks: Iterable[Any]) -> tuple[Message, ...]:
-    """The stream as messages. Without role tags it is one user message; beside them, other text is an error."""
+def messages(chunks: Iterable[Any], *, roles: bool = False) -> tuple[Message, ...]:
+    """The stream as messages. Without role tags it is one user message; beside them, other text is an error.
+
+    ``roles``: it is known that there are role tags, so that such text is an error where it stands, not at the end.
+    """
     role: Role | None = None
     inside: list[str] = []
     outside: list[str] = []
     found: list[Message] = []
-    tagged = False
+    tagged = roles
     for chunk in _flat(chunks):
-        if isinstance(chunk, str):
-            (outside if role is None else inside).append(chunk)
-        elif isinstance(chunk, Turns):
-            tagged = True
+        kind = type(chunk)
+        if kind is Data or kind is str:
             if role is not None:
-                raise StreamError(f"`turns` inside `{role}`: turns are messages of their own")
+                inside.append(chunk)
+            elif tagged:
+                _refuse(chunk)
+            else:
+                outside.append(chunk)
+        elif role is not None and (kind is Turns or chunk.role is not None):
+            what = "`turns`" if kind is Turns else f"`{chunk.role}`"
+            raise StreamError(f"{what} inside `{role}`: messages do not nest")
+        elif kind is Turns:
             found.extend(chunk.messages)
-        elif chunk.role is None:
-            if role is not None:
-                found.append(Message(role, _stripped(inside)))
+            tagged = True
+        elif role is not None:
+            found.append(Message(role, _stripped(inside)))
             role, inside = None, []
         else:
-            tagged = True
-            if role is not None:
-                raise StreamError(f"`{chunk.role}` inside `{role}`: messages do not nest")
             role = chunk.role
+            tagged = True
     if not tagged:
         return (Message("user", _stripped(outside)),)
     for text in outside:
-        if isinstance(text, Data) or text.strip():
-            raise StreamError(f"text outside the role tags: {text.strip()[:60]!r}; put it into a message")
+        _refuse(text)
     return tuple(each for each in found if each.content or each.role not in ("system", "developer"))
+
+
+def _refuse(text: str) -> None:
+    """Raise StreamError for what is printed beside the role tags, but for the template's white space."""
+    if type(text) is Data:
+        raise StreamError("a value is printed outside the role tags: put it into a message")
+    if text and not text.isspace():
+        raise StreamError(f"text outside the role tags: {text.strip()[:60]!r}; put it into a message")
 
 
 def _flat(chunks: Iterable[Any]) -> Iterator[Any]:
     for chunk in chunks:
-        if isinstance(chunk, (Joined, Marked)):
+        kind = type(chunk)
+        if kind is Joined or kind is Marked:
             yield from chunk.parts
         else:
             yield chunk
@@ -152,6 +193,8 @@ def _flat(chunks: Iterable[Any]) -> Iterator[Any]:
 
 def _stripped(parts: list[str]) -> str:
     """The text without the template's newlines at its edges; a data part ends the stripping."""
+    if len(parts) == 1 and type(parts[0]) is Data:
+        return str(parts[0])
     first, last = 0, len(parts)
     parts = list(parts)
     while first < last and type(parts[first]) is str:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import FunctionLoader, StrictUndefined, TemplateNotFound, nodes
+from jinja2.compiler import Frame
+from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension
 from jinja2.nativetypes import NativeCodeGenerator
 from jinja2.parser import Parser
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from promptlab.template.lines import keep_lines
-from promptlab.template.marks import Mark, concat, finalize, turns
+from promptlab.template.lines import INCLUDE_LINES, FrontMatter
+from promptlab.template.marks import Mark, as_json, concat, finalize, turns
 
+LARGEST = 1_000_000  # characters, items or bits that an expression may make by multiplying
 ROLES = ("system", "developer", "user", "assistant")
 
 
@@ -31,20 +35,21 @@ class Choice:
 class Tags(Extension):
     """The role, turns and choice tags."""
 
-    tags = {*ROLES, "turns", "choice"}  # noqa: RUF012 - Jinja declares it as an instance attribute
+    tags = {*ROLES, "turns", "choice", INCLUDE_LINES}  # noqa: RUF012 - Jinja declares it as an instance attribute
 
     def parse(self, parser: Parser) -> nodes.Node | list[nodes.Node]:
         """Dispatch on the tag's name."""
+        if parser.stream.current.value == INCLUDE_LINES:
+            return _as_lines(parser.parse_include())
         token = next(parser.stream)
         if token.value == "turns":
-            call = nodes.Call(nodes.EnvironmentAttribute("turns"), [parser.parse_expression()], [], None, None)
+            turn = nodes.EnvironmentAttribute("turns")
+            call = nodes.Call(turn, [parser.parse_expression()], [], None, None, lineno=token.lineno)
             return nodes.Output([call], lineno=token.lineno)
         if token.value == "choice":
             return self._choice(parser, token.lineno)
         body = parser.parse_statements((f"name:end{token.value}",), drop_needle=True)
-        start = nodes.Output([nodes.EnvironmentAttribute(f"start_{token.value}")], lineno=token.lineno)
-        end = nodes.Output([nodes.EnvironmentAttribute("end_message")], lineno=token.lineno)
-        return [start, *body, end]
+        return [_mark(f"start_{token.value}", token.lineno), *body, _mark("end_message", parser.stream.current.lineno)]
 
     def _choice(self, parser: Parser, line: int) -> nodes.Node:
         """A choice compiles to a plain ``if`` over the slot's variable; the node keeps the choice for the space."""
@@ -66,6 +71,17 @@ class Tags(Extension):
         if not options:
             parser.fail(f"`choice {name}` has no option", line)
         return _branches(Choice(name, options, is_open, line))
+
+
+def _mark(name: str, line: int) -> nodes.Output:
+    return nodes.Output([nodes.EnvironmentAttribute(name, lineno=line)], lineno=line)
+
+
+def _as_lines(include: nodes.Include) -> nodes.Include:
+    """An include alone on its line puts whole lines there: a name that ends with a newline asks the loader for them."""
+    if isinstance(include.template, nodes.Const) and isinstance(include.template.value, str):
+        include.template.value += "\n"
+    return include
 
 
 def _blank(node: nodes.Node) -> bool:
@@ -94,12 +110,32 @@ def _branches(choice: Choice) -> nodes.If:
     return first
 
 
+class _Text(str):
+    """The template's own text, with the line where it starts."""
+
+    __slots__ = ("line",)
+    line: int
+
+
 class Generator(NativeCodeGenerator):
-    """Code that yields what expressions give, so that marks stay objects."""
+    """Code that yields what expressions give, so that marks stay objects; texts keep their lines for messages."""
+
+    def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: Any) -> Any:
+        const = super()._output_child_to_const(node, frame, finalize)
+        if isinstance(node, nodes.TemplateData):
+            const = _Text(const)
+            const.line = node.lineno
+        return const
+
+    def _output_const_repr(self, group: Iterable[Any]) -> str:
+        group = list(group)
+        if isinstance(group[0], _Text):
+            self._write_debug_info = self._last_line = group[0].line
+        return super()._output_const_repr(group)
 
 
 class Environment(ImmutableSandboxedEnvironment):
-    """The sandbox with our tags. ``sources`` maps a template's name to (text, path for messages)."""
+    """The sandbox with our tags. ``lookup`` finds a template file by name: its parts, and its path for messages."""
 
     code_generator_class = Generator
     concat = staticmethod(concat)
@@ -107,25 +143,44 @@ class Environment(ImmutableSandboxedEnvironment):
     end_message = Mark(None)
     start_system, start_developer = Mark("system"), Mark("developer")
     start_user, start_assistant = Mark("user"), Mark("assistant")
+    intercepted_binops = frozenset(("*", "**"))
 
-    def __init__(self, lookup: Callable[[str], tuple[str, str] | None]) -> None:
+    def __init__(self, lookup: Callable[[str], tuple[FrontMatter, str] | None]) -> None:
         super().__init__(
-            extensions=[Tags], undefined=StrictUndefined, finalize=finalize, trim_blocks=True, lstrip_blocks=True,
-            autoescape=False, cache_size=-1, auto_reload=False,
+            extensions=[Tags], undefined=StrictUndefined, finalize=finalize, autoescape=False,
+            cache_size=-1, auto_reload=False,
         )  # fmt: skip
         self.globals.pop("lipsum", None)
         self.filters.pop("random", None)
+        self.filters["tojson"] = as_json
 
         def load(name: str) -> tuple[str, str, None]:
-            found = lookup(name)
+            found = lookup(name.removesuffix("\n"))
             if found is None:
                 raise TemplateNotFound(name)
-            return keep_lines(found[0]), found[1], None
+            parts, path = found
+            return parts.numbered_lines if name.endswith("\n") else parts.numbered, path, None
 
         self.loader = FunctionLoader(load)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """A column called ``items`` is the column, not a dict's method."""
-        if isinstance(obj, Mapping) and attribute in obj:
+        if isinstance(obj, dict) and attribute in obj:
             return obj[attribute]
         return super().getattr(obj, attribute)
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Products and powers that would fill the memory are refused."""
+        if _product(operator, left, right) > LARGEST:
+            raise SecurityError(f"the result of `{operator}` is too large")
+        return super().call_binop(context, operator, left, right)
+
+
+def _product(operator: str, left: Any, right: Any) -> float:
+    """How large a product or power is at least: items of a repeated text or list, bits of a power."""
+    if operator == "**":
+        return left.bit_length() * right if isinstance(left, int) and isinstance(right, int) else 0
+    for one, times in ((left, right), (right, left)):
+        if isinstance(times, int) and isinstance(one, (str, bytes, list, tuple)):
+            return len(one) * times
+    return 0

@@ -1,0 +1,111 @@
+"""The files of an experiment, read with all their problems: templates, rows, bank, metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from promptlab.allocators import ALLOCATORS
+from promptlab.bank import Bank
+from promptlab.dataset import load as load_dataset
+from promptlab.errors import BadInput, Problem
+from promptlab.experiment import Experiment, MetricSpec
+from promptlab.importing import implementation
+from promptlab.metrics import Metric
+from promptlab.metrics import load as load_metric
+from promptlab.proposers import PROPOSERS
+from promptlab.rows import Rows, read_rows
+from promptlab.template import Source, Template
+from promptlab.template import load as load_templates
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the files of an experiment hold, as far as they could be read. ``places``: of the demos, for messages."""
+
+    templates: dict[str, Template]
+    sources: dict[str, Source]
+    rows: Rows | None
+    bank: Bank | None
+    places: Mapping[str, tuple[str, int]]
+    metrics: dict[str, Metric]
+
+
+def read_inputs(experiment: Experiment, problems: list[Problem], wrong: frozenset[str]) -> Inputs:
+    """Read every file that no ``wrong`` key names; their problems go on the list."""
+    nothing: tuple[dict[str, Template], dict[str, Source]] = ({}, {})
+    templates, sources = nothing
+    rows: Rows | None = None
+    bank: tuple[Bank | None, Mapping[str, tuple[str, int]]] = (None, {})
+    if "templates" not in wrong:
+        templates, sources = caught(problems, lambda: load_templates(experiment.templates), nothing)
+    if "data" not in wrong:
+        rows = caught(problems, lambda: read_rows(experiment), None)
+    if not wrong & {"data", "bank"}:
+        bank = caught(problems, lambda: _bank(experiment, rows), bank)
+    metrics: dict[str, Metric] = {}
+    for name, spec in experiment.metrics.items() if "metrics" not in wrong else ():
+        key = ("metrics", name)
+        found = caught(problems, lambda s=spec, k=key: _named(experiment, k, lambda: _metric(experiment, s)), None)
+        metrics |= {name: found} if found is not None else {}
+    if "search" not in wrong:
+        caught(problems, lambda: _roles(experiment), None)
+    return Inputs(templates, sources, rows, bank[0], bank[1], metrics)
+
+
+def caught(problems: list[Problem], read: Any, otherwise: Any) -> Any:
+    """What ``read`` gives; its problems go on the list, so that all files are looked at."""
+    try:
+        return read()
+    except BadInput as error:
+        problems += error.problems
+        return otherwise
+
+
+def _named(experiment: Experiment, key: tuple[str | int, ...], read: Any) -> Any:
+    """What ``read`` gives; its problems without a place of their own are told at the key that asked for it."""
+    try:
+        return read()
+    except BadInput as error:
+        raise BadInput(
+            replace(each, path=_from_here(each.path))
+            if each.path
+            else experiment.problem(key, each.message, each.remedy)
+            for each in error.problems
+        ) from None
+
+
+def _from_here(path: str) -> str:
+    """A path below the current directory as people would type it."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
+
+
+def _metric(experiment: Experiment, spec: MetricSpec) -> Metric:
+    return load_metric(spec.spec, spec.options, experiment.folder)
+
+
+def _roles(experiment: Experiment) -> None:
+    """Raise BadInput for proposers and allocators that cannot be imported, or do not take their options."""
+    search, problems = experiment.search, list[Problem]()
+    asked = [(("search", "propose", i), "proposer", PROPOSERS, each) for i, each in enumerate(search.propose)]
+    allocate = ((("search", "allocate"), "allocator", ALLOCATORS, search.allocate),)
+    for key, kind, known, (name, options) in (*asked, *allocate):
+        load = partial(implementation, kind, name, known, experiment.folder, options)
+        caught(problems, partial(_named, experiment, key, load), None)
+    if problems:
+        raise BadInput(problems)
+
+
+def _bank(experiment: Experiment, rows: Rows | None) -> tuple[Bank | None, Mapping[str, tuple[str, int]]]:
+    """The bank, and where its demos stand; none without one, or where the rows that it is made of are not there."""
+    spec = experiment.bank
+    if spec is None:
+        return None, {}
+    if not isinstance(spec.path, Path):
+        return (Bank(rows.train), rows.places) if rows else (None, {})
+    dataset = load_dataset(spec.path, spec.columns)
+    return Bank(dataset.examples), {key: (dataset.path, line) for key, line in dataset.lines.items()}

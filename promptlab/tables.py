@@ -1,0 +1,131 @@
+"""Tables read back as they were written: of a run, an experiment, or a CSV on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from promptlab.errors import BadInput, Problem, nearest
+from promptlab.folder import LOG
+from promptlab.predictions import text_columns
+from promptlab.write import unguarded
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PREDICTIONS = ["run", "variant", "example", "split", "label", "answer", "status", "score", "row"]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Results and predictions of several runs; either may be empty.
+
+    ``predictions`` has a column ``row`` more: what makes a labelled row the same in two runs, its id, inputs and label.
+    """
+
+    results: pd.DataFrame
+    predictions: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+def read_tables(paths: Sequence[Path]) -> Tables:
+    """The tables behind paths, each run once. Raises BadInput, with every path that holds none."""
+    import pandas as pd
+
+    problems: list[Problem] = []
+    results: dict[str, pd.DataFrame] = {}
+    predictions: dict[str, pd.DataFrame] = {}
+    bare: list[str] = []
+    for path in paths:
+        try:
+            board, answers = _tables(path)
+        except BadInput as error:
+            problems += error.problems
+            continue
+        results |= {str(run): part for run, part in board.groupby("run", sort=False)}
+        predictions |= {str(run): part for run, part in answers.groupby("run", sort=False)}
+        if not len(answers):
+            bare.append(str(path))
+    if not paths:
+        problems.append(Problem("name at least one run, experiment or CSV"))
+    if problems:
+        raise BadInput(problems)
+    empty = pd.DataFrame(columns=["run", "variant"])
+    return Tables(
+        pd.concat(results.values(), ignore_index=True) if results else empty,
+        _identified(predictions) if predictions else pd.DataFrame(columns=PREDICTIONS),
+        tuple(f"{path}: without predictions.csv beside it there are no paired differences." for path in bare),
+    )
+
+
+def _identified(parts: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """The predictions as one table, every row named by its id, its label and the inputs that all runs have."""
+    import pandas as pd
+
+    whole = pd.concat(parts.values(), ignore_index=True)
+    shared = set.intersection(*(set(part.columns) for part in parts.values()))
+    names = ["example", *sorted(name for name in shared if name == "label" or name.startswith("input."))]
+    return whole.assign(row=pd.util.hash_pandas_object(whole[names].astype(object), index=False))
+
+
+def _tables(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The results and predictions behind a path; either may be empty."""
+    if path.is_dir() and (path / "experiment.yaml").is_file():
+        return _with_predictions(_existing(path / "results.csv", "Run `promptlab mine` first."))
+    if path.is_dir():
+        if (path / "results.csv").is_file():
+            return _with_predictions(path / "results.csv")
+        if (path / LOG).is_file():
+            from promptlab.run import Run
+
+            run = Run.load(path)
+            return _as_written(run.results), _as_written(run.predictions)
+        raise BadInput(Problem("there are no results here", str(path), remedy="Name a run, an experiment or a CSV."))
+    return _with_predictions(_existing(path, ""))
+
+
+def _with_predictions(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A results.csv and the predictions of its run; or a predictions.csv alone."""
+    table = _read(path)
+    if "output" in table.columns:
+        return table.iloc[:0], table
+    places = [path.with_name("predictions.csv")]
+    places += [path.parent / "runs" / str(run) / "predictions.csv" for run in table["run"].unique()]
+    found = [rows[rows["run"].isin(table["run"])] for rows in map(_read, filter(Path.is_file, places))]
+    return table, next((rows for rows in found if len(rows)), table.iloc[:0])
+
+
+def _existing(path: Path, remedy: str) -> Path:
+    if path.is_file():
+        return path
+    names = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = nearest(path.name, names)
+    raise BadInput(Problem("there is no such file", str(path), 0, remedy or (near if near.startswith("Did") else "")))
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """A table as it was written: text stays text (a label `NA`, a run `1e3`), empty numbers are NaN."""
+    import pandas as pd
+
+    try:
+        header = list(pd.read_csv(path, nrows=0).columns)
+        if not {"run", "variant"} <= set(header):
+            what = "this is neither a results.csv nor a predictions.csv: it has no columns run and variant"
+            raise BadInput(Problem(what, str(path)))
+        text = text_columns(header)
+        numbers = {name: [""] for name in header if name not in text}
+        table = pd.read_csv(path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=numbers)
+    except (ValueError, OSError) as error:  # a UnicodeDecodeError and pandas' own are ValueErrors
+        raise BadInput(Problem(f"this is no table: {error}".strip(), str(path))) from error
+    words = [name for name in numbers if not pd.api.types.is_numeric_dtype(table[name])]
+    if words:
+        raise BadInput(Problem(f"the column {words[0]} must hold numbers", str(path)))
+    return table.assign(**{name: table[name].map(unguarded) for name in text})
+
+
+def _as_written(table: pd.DataFrame) -> pd.DataFrame:
+    """A table that never was a file, as it would be read: text as text, nothing as empty text."""
+    text = {name: table[name].astype(object) for name in text_columns(table.columns)}
+    return table.assign(**{name: each.where(each.notna(), "").map(str) for name, each in text.items()})

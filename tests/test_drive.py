@@ -1,0 +1,371 @@
+"""Driving flows: plan order out, width kept and filled, nothing asked twice, nothing lost when it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+
+from promptlab.drive import Driver, Halt, Outcome
+from promptlab.errors import BadInput, CallFailed, EndpointUnusable, Interrupted
+from promptlab.meter import Cost, Meter
+from promptlab.records import Call, Completion, Endpoint, Flow, Model, Request
+
+FREE = Cost(math.inf, math.inf, math.inf)
+MODEL = Model("m", Endpoint("http://somewhere/v1"), "m")
+
+
+def request(text: str) -> Request:
+    return Request(MODEL, "/chat/completions", {"messages": text, "max_tokens": 5})
+
+
+def said(call: Request) -> str:
+    return str(call.body["messages"])
+
+
+class Memory:
+    """A log in memory."""
+
+    def __init__(self) -> None:
+        self.calls: dict[str, Call] = {}
+
+    def known(self, key: str) -> Call | None:
+        call = self.calls.get(key)
+        return call if call and call.completion else None
+
+    def record(self, call: Call) -> None:
+        self.calls[call.key] = call
+
+
+class Wire:
+    """Answers with what ``reply`` says (text, or an error), after what ``wait`` says; counts who is in flight."""
+
+    def __init__(self, width: int, wait: Callable[[str], Any] | None = None, reply: Callable[[str], Any] = str) -> None:
+        self.width = width
+        self.wait, self.reply = wait, reply
+        self.asked: list[str] = []
+        self.flying = self.peak = 0
+
+    async def call(self, asked: Request) -> Call:
+        self.asked.append(said(asked))
+        self.flying += 1
+        self.peak = max(self.peak, self.flying)
+        try:
+            if self.wait:
+                await self.wait(said(asked))
+            reply = self.reply(said(asked))
+        finally:
+            self.flying -= 1
+        if isinstance(reply, Exception) and not isinstance(reply, CallFailed):
+            raise reply
+        if isinstance(reply, CallFailed):
+            return Call(asked.key, "answer", None, error=str(reply))
+        return Call(asked.key, "answer", Completion(reply))
+
+
+def driven(wire: Wire, flows: Iterable[Flow[Any]], **parts: Any) -> list[Outcome[Any] | None]:
+    async def go() -> list[Outcome[Any] | None]:
+        halt = Halt()
+        driver = Driver(
+            wire, parts.get("log") or Memory(), parts.get("meter") or Meter(FREE), halt, parts.get("drain", 5)
+        )
+        if "halting" in parts:
+            parts["halting"](halt)
+        return await driver.run(flows)
+
+    return asyncio.run(go())
+
+
+def values(outcomes: list[Outcome[Any] | None]) -> list[Any]:
+    return [outcome and outcome.value for outcome in outcomes]
+
+
+def once(text: str) -> Flow[str]:
+    completion = yield request(text)
+    return completion.text
+
+
+def jitter(text: str) -> Any:
+    return asyncio.sleep(random.Random(text).random() / 200)
+
+
+def test_a_flow_of_several_steps_is_sent_each_answer_and_leaves_its_calls_in_order() -> None:
+    def chained() -> Flow[str]:
+        first = yield request("a")
+        second = yield request(first.text + "b")
+        return second.text + "c"
+
+    [outcome] = driven(Wire(3), [chained()])
+    assert outcome is not None
+    assert outcome.value == "abc"
+    assert [call.completion and call.completion.text for call in outcome.calls] == ["a", "ab"]
+
+
+def test_an_awaitable_is_awaited_and_what_it_raises_is_raised_in_the_flow() -> None:
+    async def judged(value: float) -> float:
+        await asyncio.sleep(0)
+        if value < 0:
+            raise ValueError("below zero")
+        return value
+
+    def scored() -> Flow[Any]:
+        yield request("a")
+        good = yield judged(0.5)
+        try:
+            yield judged(-1)
+        except ValueError as error:
+            return good, str(error)
+
+    assert values(driven(Wire(1), [scored()])) == [(0.5, "below zero")]
+
+
+def test_a_failed_call_is_thrown_into_its_flow_which_may_go_on() -> None:
+    def careful() -> Flow[str]:
+        try:
+            yield request("bad")
+        except CallFailed as failure:
+            again = yield request("good")
+            return f"{failure}, then {again.text}"
+        return "never"
+
+    wire = Wire(2, reply=lambda text: CallFailed("HTTP 500") if text == "bad" else text)
+    [outcome] = driven(wire, [careful()])
+    assert outcome is not None
+    assert outcome.value == "HTTP 500, then good"
+    assert [call.error for call in outcome.calls] == ["HTTP 500", ""]
+
+
+@pytest.mark.parametrize("width", [1, 7, 64])
+def test_outcomes_are_in_plan_order_whatever_the_order_of_arrival_and_the_width_is_kept(width: int) -> None:
+    texts = [str(n) for n in range(150)]
+    wire = Wire(width, jitter)
+    assert values(driven(wire, map(once, texts))) == texts
+    assert wire.peak == width
+
+
+def test_there_is_no_barrier_a_slow_call_holds_nobody_up() -> None:
+    """The first call ends only when 30 later ones have: with a barrier between batches this would hang."""
+
+    async def go() -> list[Any]:
+        later = asyncio.Event()
+        seen: list[str] = []
+
+        async def wait(text: str) -> None:
+            if text == "0":
+                await later.wait()
+            seen.append(text)
+            if len(seen) == 30:
+                later.set()
+
+        driver = Driver(Wire(2, wait), Memory(), Meter(FREE), Halt())
+        return values(await asyncio.wait_for(driver.run(map(once, map(str, range(40)))), 5))
+
+    assert asyncio.run(go()) == [str(n) for n in range(40)]
+
+
+def test_seats_are_filled_although_latencies_differ() -> None:
+    """Mean in flight over width, while there is still work to start."""
+    levels: list[int] = []
+    wire = Wire(16)
+
+    async def wait(text: str) -> None:
+        levels.append(wire.flying)
+        await asyncio.sleep(0.02 if text.endswith("7") else 0.002)
+
+    wire.wait = wait
+    driven(wire, map(once, map(str, range(400))))
+    assert sum(levels[16:]) / len(levels[16:]) > 0.93 * 16
+
+
+def test_the_plan_is_read_lazily() -> None:
+    """A large space is never materialised: no more flows exist than there are seats."""
+    made = ended = 0
+
+    def counted(text: str) -> Flow[None]:
+        nonlocal made, ended
+        made += 1
+        assert made - ended <= 5
+        yield request(text)
+        ended += 1
+
+    driven(Wire(5, jitter), (counted(str(n)) for n in range(100)))
+    assert ended == 100
+
+
+def test_flows_that_ask_the_same_at_once_share_one_call_that_counts_once() -> None:
+    wire, meter = Wire(8, jitter), Meter(FREE)
+    outcomes = driven(wire, [once("same") for _ in range(8)] + [once("other"), once("same")], meter=meter)
+    assert values(outcomes) == ["same"] * 8 + ["other", "same"]
+    assert sorted(wire.asked) == ["other", "same"]
+    assert meter.done.calls == 2
+    calls = [outcome.calls[0] for outcome in outcomes if outcome]
+    assert [call.cached for call in calls] == [False, *[True] * 7, False, True]
+
+
+def test_a_shared_call_that_fails_fails_for_everyone_and_counts_nothing() -> None:
+    def asked() -> Flow[str]:
+        try:
+            yield request("bad")
+        except CallFailed as failure:
+            return str(failure)
+        return "never"
+
+    wire, meter = Wire(4, jitter, lambda _: CallFailed("HTTP 500")), Meter(FREE)
+    assert values(driven(wire, [asked() for _ in range(4)], meter=meter)) == ["HTTP 500"] * 4
+    assert wire.asked == ["bad"]
+    assert meter.done == Cost()
+
+
+def test_after_a_halt_nothing_starts_what_is_in_flight_lands_and_every_flow_is_closed() -> None:
+    log, ends = Memory(), []
+    wire = Wire(4)
+
+    def watched(text: str) -> Flow[None]:
+        try:
+            yield request(text)
+            yield request(text + " again")
+            ends.append("done")
+        except GeneratorExit:
+            ends.append("closed")
+            raise
+
+    def halting(halt: Halt) -> None:
+        async def wait(text: str) -> None:
+            await asyncio.sleep(0.01)
+            halt(Interrupted("enough", 130))
+            halt(Interrupted("the first reason stands", 4))
+            await asyncio.sleep(0.01)
+
+        wire.wait = wait
+
+    with pytest.raises(Interrupted, match="enough") as caught:
+        driven(wire, map(watched, map(str, range(50))), log=log, halting=halting)
+    assert caught.value.exit_code == 130
+    assert wire.asked == ["0", "1", "2", "3"]
+    assert len(log.calls) == 4
+    assert ends == ["closed"] * 4
+
+
+def test_the_wait_for_what_is_in_flight_is_bounded() -> None:
+    def halting(halt: Halt) -> None:
+        asyncio.get_running_loop().call_later(0.02, halt, Interrupted("enough"))
+
+    wire = Wire(3, lambda text: asyncio.sleep(30 if text == "1" else 0.01))
+    started = time.monotonic()
+    with pytest.raises(Interrupted):
+        driven(wire, map(once, map(str, range(5000))), halting=halting, drain=0.1)
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(
+    "trouble", [BadInput("row 9 cannot be scored"), ZeroDivisionError("a bug")], ids=["bad input", "a bug"]
+)
+def test_an_error_in_a_flow_stops_the_run_and_loses_no_answer(trouble: Exception) -> None:
+    def troubled(text: str) -> Flow[str]:
+        completion = yield request(text)
+        if text == "9":
+            raise trouble
+        return completion.text
+
+    log, wire = Memory(), Wire(4, jitter)
+    with pytest.raises(type(trouble)) as caught:
+        driven(wire, map(troubled, map(str, range(500))), log=log)
+    assert caught.value is trouble
+    assert len(log.calls) == len(wire.asked) < 40
+
+
+@pytest.mark.parametrize("trouble", [EndpointUnusable("wrong key"), RuntimeError("a bug")], ids=["fatal", "a bug"])
+def test_an_error_of_the_transport_stops_the_run_and_loses_no_answer(trouble: Exception) -> None:
+    log = Memory()
+    wire = Wire(4, jitter, lambda text: trouble if text == "20" else text)
+    with pytest.raises(type(trouble)) as caught:
+        driven(wire, map(once, map(str, range(500))), log=log)
+    assert caught.value is trouble
+    assert len(log.calls) == len(wire.asked) - 1 < 60
+
+
+def test_who_joined_a_call_that_was_fatal_hears_the_same() -> None:
+    wire = Wire(4, jitter, lambda _: EndpointUnusable("wrong key"))
+    with pytest.raises(EndpointUnusable, match="wrong key"):
+        driven(wire, [once("same") for _ in range(4)])
+
+
+@pytest.mark.parametrize(("width", "attempts", "most"), [(1, 7, 3), (16, 7, 32), (64, 7, 64 + 19), (7, 1, 40)])
+def test_a_dead_server_is_given_up_after_a_few_rows_not_after_the_whole_plan(
+    width: int, attempts: int, most: int
+) -> None:
+    """Every failed row has waited through its own retries already: the more of those, the fewer rows it takes."""
+
+    class Dead(Wire):
+        async def call(self, asked: Request) -> Call:
+            await super().call(asked)
+            return Call(asked.key, "answer", None, attempts=attempts, error="HTTP 503")
+
+    def tolerant(text: str) -> Flow[None]:
+        try:
+            yield request(text)
+        except CallFailed:
+            return
+
+    wire = Dead(width, jitter)
+    with pytest.raises(EndpointUnusable, match="in a row brought no answer; the last error: HTTP 503"):
+        driven(wire, map(tolerant, map(str, range(1000))))
+    assert len(wire.asked) <= most + width
+
+
+def test_failures_among_answers_do_not_give_the_server_up() -> None:
+    def tolerant(text: str) -> Flow[bool]:
+        try:
+            yield request(text)
+        except CallFailed:
+            return False
+        return True
+
+    wire = Wire(4, jitter, lambda text: CallFailed("HTTP 500") if int(text) % 3 else text)
+    assert sum(values(driven(wire, map(tolerant, map(str, range(300)))))) == 100
+
+
+def test_known_calls_are_not_sent_and_a_long_replay_still_hears_a_halt() -> None:
+    log, wire = Memory(), Wire(1)
+    driven(wire, map(once, map(str, range(2000))), log=log)
+    wire.asked.clear()
+    assert values(driven(wire, map(once, map(str, range(2000))), log=log)) == [str(n) for n in range(2000)]
+    assert wire.asked == []
+
+    def halting(halt: Halt) -> None:
+        asyncio.get_running_loop().call_later(0.001, halt, Interrupted("enough"))
+
+    taken = 0
+
+    def counted(text: str) -> Flow[None]:
+        nonlocal taken
+        taken += 1
+        yield request(text)
+
+    with pytest.raises(Interrupted):
+        driven(wire, map(counted, map(str, range(2000))), log=log, halting=halting)
+    assert 0 < taken < 2000
+
+
+def test_rows_that_fail_again_do_not_give_the_server_up() -> None:
+    """The second look at a round asks for nothing but what failed: that it fails in a row says nothing new."""
+
+    def tolerant(text: str) -> Flow[str]:
+        try:
+            yield request(text)
+        except CallFailed:
+            return "error"
+        return "ok"
+
+    async def go() -> list[Any]:
+        wire = Wire(2, jitter, lambda text: CallFailed("HTTP 500") if int(text) % 10 == 0 else text)
+        driver = Driver(wire, Memory(), Meter(FREE), Halt())
+        await driver.run(map(tolerant, map(str, range(300))))
+        return values(await driver.run(map(tolerant, map(str, range(0, 300, 10)))))
+
+    assert asyncio.run(go()) == ["error"] * 30

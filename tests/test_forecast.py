@@ -1,0 +1,116 @@
+"""The plan: what it says a run would ask is what the run asks, and what it says it could tell."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from project import project
+from typer.testing import CliRunner
+
+from promptlab.api import Experiment
+from promptlab.cli import app
+from promptlab.cli.show import dollars, plan_lines
+from promptlab.forecast import forecast
+from promptlab.power import smallest_difference
+from promptlab.prepare import prepare
+from promptlab.run import Run
+
+FULL = {"propose": ["grid"], "allocate": "full", "budget": {"calls": 2000}, "finalists": 3}
+HALVING = {**FULL, "allocate": "halving", "finalists": 2}
+
+
+def asked(run: Run) -> tuple[int, int]:
+    """Requests of the search and of the test."""
+    found = run.findings
+    return len(found.search.predictions), len(found.test)
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        FULL,
+        HALVING,
+        {**FULL, "propose": ["random"]},
+        {**FULL, "propose": ["random", "grid"]},
+        {**HALVING, "budget": {"calls": 220}},
+        {**FULL, "budget": {"calls": 150}, "finalists": 1},
+        {**FULL, "finalists": 5},
+    ],
+    ids=["full", "halving", "random", "two proposers", "halving on a budget", "full past the budget", "seats for all"],
+)
+def test_the_plan_asks_what_the_run_asks(tmp_path: Path, search: dict[str, Any]) -> None:
+    experiment = Experiment.load(project(tmp_path, search=search))
+    plan = experiment.plan()
+    run = experiment.mine()
+    searched, tested = asked(run)
+    assert (plan.search_calls, plan.variants) == (searched, len(run.results))
+    assert plan.test_calls >= tested
+    if run.findings.choice.finalists and len(run.findings.choice.finalists) == min(
+        search["finalists"], plan.variants - 1
+    ):
+        assert plan.test_calls == tested
+    if searched + tested < search["budget"]["calls"]:
+        assert plan.rounds == run.findings.search.view.round
+    assert searched + tested <= search["budget"]["calls"]
+    assert (plan.dev_rows, plan.test_rows) == (30, 30)
+
+
+def test_without_test_rows_no_test_call_is_planned(tmp_path: Path) -> None:
+    prepared = prepare(Experiment.load(project(tmp_path)).parsed, test=False)
+    plan = forecast(prepared)
+    assert (plan.test_calls, plan.test_rows) == (0, 0)
+    assert plan.resolves == {share: smallest_difference(30, share) for share in (0.1, 0.2, 0.3)}
+
+
+def test_dollars_are_tokens_in_and_full_answers_at_list_price(tmp_path: Path) -> None:
+    model = {"id": "m", "price": {"input": 3.0, "output": 15.0}}
+    path = project(tmp_path, models=[model], endpoint={"base_url": "http://127.0.0.1:9/v1"})
+    plan = Experiment.load(path).plan()
+    calls = plan.search_calls + plan.test_calls
+    assert plan.tokens_out == 16
+    assert plan.usd == pytest.approx(calls * (plan.tokens_in * 3.0 + 16 * 15.0) / 1e6)
+    [line] = [each for each in CliRunner().invoke(app, ["plan", str(path)]).output.splitlines() if "calls (" in each]
+    assert f"at most about {dollars(plan.usd or 0)}" in line
+
+
+def test_no_dollars_are_shown_where_nothing_has_a_price(tmp_path: Path) -> None:
+    free = project(tmp_path / "a")
+    unpriced = project(tmp_path / "b", endpoint={"base_url": "http://127.0.0.1:9/v1"})
+    for path in (free, unpriced):
+        assert "$" not in CliRunner().invoke(app, ["plan", str(path)]).output
+    assert Experiment.load(unpriced).plan().usd is None
+
+
+@pytest.mark.parametrize(("value", "text"), [(1234.5, "$1,234.50"), (0.01, "$0.01"), (0.00123, "$0.0012")])
+def test_small_amounts_are_not_rounded_to_nothing(value: float, text: str) -> None:
+    assert dollars(value) == text
+
+
+def test_the_smallest_difference_is_said_before_anything_is_spent(tmp_path: Path) -> None:
+    experiment = Experiment.load(project(tmp_path))
+    prepared = prepare(experiment.parsed)
+    lines = plan_lines(prepared, forecast(prepared))
+    gap = smallest_difference(30, 0.3)
+    assert gap is not None
+    assert f"{100 * gap:.1f} points if 30% of answers differ" in lines[-1]
+    assert "$" not in " ".join(lines)
+    few = prepare(Experiment.load(project(tmp_path / "few", rows=8)).parsed)
+    assert plan_lines(few, forecast(few))[-1] == "4 rows cannot resolve any difference: add rows"
+
+
+def test_a_search_that_never_ends_by_itself_is_planned_all_the_same(tmp_path: Path) -> None:
+    """An allocator that wants variants for ever gets no more than the space holds."""
+    path = project(tmp_path, search={**FULL, "allocate": "greedy:more"})
+    (tmp_path / "greedy.py").write_text(
+        "from promptlab.view import Plan, block\n"
+        "def more(view, rng):\n"
+        "    return Plan(block({v: range(9) for v in range(len(view.variants))}, view.asked), (), 2)\n",
+        encoding="utf-8",
+    )
+    plan = Experiment.load(path).plan()
+    assert plan.variants == 6
+    assert plan.search_calls == 54
+    assert math.isfinite(plan.tokens_in)
