@@ -17,8 +17,9 @@ from promptlab.version import __version__
 if TYPE_CHECKING:
     from promptlab.api import Experiment, compare
     from promptlab.errors import BadInput, EndpointUnusable, Interrupted, PromptlabError
+    from promptlab.finished import Run
     from promptlab.records import Completion, Example, Score
-    from promptlab.run import Run
+    from promptlab.run import load_run
 
 _HOMES = {
     "BadInput": "promptlab.errors",
@@ -28,9 +29,10 @@ _HOMES = {
     "Experiment": "promptlab.api",
     "Interrupted": "promptlab.errors",
     "PromptlabError": "promptlab.errors",
-    "Run": "promptlab.run",
+    "Run": "promptlab.finished",
     "Score": "promptlab.records",
     "compare": "promptlab.api",
+    "load_run": "promptlab.run",
 }
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "Score",
     "__version__",
     "compare",
+    "load_run",
 ]
 
 

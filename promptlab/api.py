@@ -10,10 +10,11 @@ from typing import Any, Self
 from promptlab.comparison import Comparison
 from promptlab.comparison import compare as side_by_side
 from promptlab.experiment import Experiment as Parsed
+from promptlab.finished import Run
 from promptlab.forecast import Forecast, forecast
 from promptlab.pick import find_row, find_variant
 from promptlab.prepare import prepare
-from promptlab.run import Options, Run, mine
+from promptlab.run import mine
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Experiment:
 
         Raises BadInput before anything is spent, EndpointUnusable or Interrupted where the same call goes on later.
         """
-        return mine(self.parsed, Options(fresh, limit, test, self.overrides))
+        return mine(prepare(self.parsed, limit, test=test), fresh=fresh)
 
 
 def compare(*runs: Run | str | Path, baseline: str | None = None) -> Comparison:

@@ -10,19 +10,17 @@ import platform
 import re
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from promptlab.errors import BadInput
 from promptlab.experiment import canonical
-from promptlab.predictions import input_names, prediction_columns, prediction_rows
+from promptlab.finished import Run
 from promptlab.reads import rows_hash
 from promptlab.records import Message, Variant
 from promptlab.store import Store
 from promptlab.version import __version__
 from promptlab.write import write_csv, write_text
-
-if TYPE_CHECKING:
-    from promptlab.run import Run
 
 MANY = 100_000  # predictions past which a parquet file stands beside the CSV, where pyarrow is there
 LIBRARIES = ("jinja2", "numpy", "openai", "pandas", "scipy", "tiktoken")
@@ -32,18 +30,22 @@ def write_artifacts(run: Run, store: Store) -> None:
     """Write every table of the run, and the copy of results.csv beside experiment.yaml."""
     folder, found = run.folder, run.findings
     store.note("test_reads", run.test_reads)
-    predictions = (*found.search.predictions, *found.test)
-    examples = run.examples
-    names = input_names(examples)
-    unpriced = {name for name, model in found.task.models.items() if model.price is None}
-    rows = prediction_rows(run.id, predictions, examples, names, unpriced)
-    write_csv(folder / "predictions.csv", prediction_columns(names), rows)
-    if len(predictions) > MANY:
+    if len(found.search.predictions) + len(found.test) > MANY:
         _write_parquet(run)
     _write_prompts(run)
     write_text(folder / "manifest.json", json.dumps(manifest(run, store), indent=2, ensure_ascii=False) + "\n")
-    for place in (folder, run.prepared.experiment.folder):
-        write_csv(place / "results.csv", run.columns, ([row.get(name) for name in run.columns] for row in run.rows))
+    write_tables(run)
+    _write_results(run, run.prepared.experiment.folder)
+
+
+def write_tables(run: Run) -> None:
+    """Write results.csv and predictions.csv into the run's folder."""
+    write_csv(run.folder / "predictions.csv", *run.predicted())
+    _write_results(run, run.folder)
+
+
+def _write_results(run: Run, folder: Path) -> None:
+    write_csv(folder / "results.csv", run.columns, ([row.get(name) for name in run.columns] for row in run.rows))
 
 
 def manifest(run: Run, store: Store) -> dict[str, Any]:

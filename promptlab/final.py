@@ -37,7 +37,7 @@ class Choice:
 def choose(view: View, seed: int) -> Choice:
     """The finalists, the tie set and the pick, from dev alone."""
     deltas = view.deltas()
-    depth = view.asked[0].sum()
+    depth = max(1, int(view.asked[view.live].sum(axis=1).min()))  # a budget that ended in mid-round leaves some deeper
     ranked = [v for v in view.ranking() if not math.isnan(deltas[v])]
     full = [v for v in ranked if view.asked[v].sum() >= depth]
     finalists = [v for v in full if v != 0][: view.finalists]

@@ -9,13 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from promptlab.admit import admit
-from promptlab.allocators import ALLOCATORS
-from promptlab.importing import implementation
 from promptlab.meter import Cost, worst_case
 from promptlab.mine import draw
 from promptlab.power import smallest_difference
 from promptlab.prepare import Prepared
-from promptlab.proposers import PROPOSERS
 from promptlab.records import Flow, Request, Variant
 from promptlab.tokens import count_messages
 from promptlab.view import Plan, View
@@ -88,10 +85,8 @@ class _Walk:
 def _walk(prepared: Prepared, left: float) -> _Walk:
     """The plans of the allocator when no score tells variants apart; proposals that need a model are left out."""
     experiment = prepared.experiment
-    spec, folder, seed = experiment.search, experiment.folder, experiment.seed
-    allocate = implementation("allocator", spec.allocate[0], ALLOCATORS, folder, spec.allocate[1])
-    proposers = [implementation("proposer", name, PROPOSERS, folder, options) for name, options in spec.propose]
-    view = replace(prepared.view(), calls_left=left / spec.repeats)
+    seed, allocate, proposers = experiment.seed, prepared.allocator, prepared.proposers
+    view = replace(prepared.view(), calls_left=left / experiment.search.repeats)
     cells: list[tuple[int, int]] = []
     asks = False
     while True:

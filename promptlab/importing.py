@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
+import hashlib
 import importlib
 import importlib.machinery
+import inspect
+import linecache
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.machinery import ModuleSpec
@@ -28,6 +33,30 @@ def implementation(kind: str, name: str, known: Mapping[str, str], base: Path, o
         raise BadInput(Problem(f"{who}: there is no such {kind}", remedy=remedy))
     target = imported(who, known.get(name, name), base, known)
     return with_options(who, target, options, TAKES[kind])
+
+
+def source_of(made: Any) -> str:
+    """The text that decides what an implementation gives: its module's source and its options. Goes into RUN_ID.
+
+    A built-in is its name, the hash of its module's source and its options.
+    """
+    target: Any = made
+    options = ""
+    if isinstance(target, functools.partial):
+        options, target = repr(sorted(target.keywords.items())), target.func
+    elif dataclasses.is_dataclass(target):
+        options = repr(target)
+    elif not inspect.isroutine(target):
+        options = repr(sorted(getattr(target, "__dict__", {}).items()))
+    home = inspect.unwrap(target) if inspect.isroutine(target) else type(target)
+    name = f"{home.__module__}:{home.__qualname__}"
+    # by the file of the code that runs: the module of that name may by now be another experiment's
+    code = getattr(home if inspect.isroutine(home) else home.__call__, "__code__", None)
+    linecache.checkcache(code.co_filename if code else None)
+    source = "".join(linecache.getlines(code.co_filename)) if code else ""
+    if home.__module__.startswith("promptlab."):
+        return f"{name}@{hashlib.sha256(source.encode()).hexdigest()[:12]} {options}".strip()
+    return f"{name} {options}".strip() + f"\n{source}"
 
 
 def imported(who: str, address: str, base: Path, builtin: Iterable[str]) -> Any:

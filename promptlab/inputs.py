@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from promptlab.allocators import ALLOCATORS
+from promptlab.allocators import ALLOCATORS, Allocator
 from promptlab.bank import Bank
 from promptlab.dataset import load as load_dataset
 from promptlab.errors import BadInput, Problem
@@ -16,7 +16,7 @@ from promptlab.experiment import Experiment, MetricSpec
 from promptlab.importing import implementation
 from promptlab.metrics import Metric
 from promptlab.metrics import load as load_metric
-from promptlab.proposers import PROPOSERS
+from promptlab.proposers import PROPOSERS, Proposer
 from promptlab.rows import Rows, read_rows
 from promptlab.template import Source, Template
 from promptlab.template import load as load_templates
@@ -24,7 +24,10 @@ from promptlab.template import load as load_templates
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the files of an experiment hold, as far as they could be read. ``places``: of the demos, for messages."""
+    """What the files of an experiment hold, as far as they could be read. ``places``: of the demos, for messages.
+
+    ``allocator`` None = it could not be loaded, and a problem says so.
+    """
 
     templates: dict[str, Template]
     sources: dict[str, Source]
@@ -32,6 +35,8 @@ class Inputs:
     bank: Bank | None
     places: Mapping[str, tuple[str, int]]
     metrics: dict[str, Metric]
+    proposers: tuple[Proposer, ...] = ()
+    allocator: Allocator | None = None
 
 
 def read_inputs(experiment: Experiment, problems: list[Problem], wrong: frozenset[str]) -> Inputs:
@@ -51,9 +56,8 @@ def read_inputs(experiment: Experiment, problems: list[Problem], wrong: frozense
         key = ("metrics", name)
         found = caught(problems, lambda s=spec, k=key: _named(experiment, k, lambda: _metric(experiment, s)), None)
         metrics |= {name: found} if found is not None else {}
-    if "search" not in wrong:
-        caught(problems, lambda: _roles(experiment), None)
-    return Inputs(templates, sources, rows, bank[0], bank[1], metrics)
+    proposers, allocator = _roles(experiment, problems) if "search" not in wrong else ((), None)
+    return Inputs(templates, sources, rows, bank[0], bank[1], metrics, proposers, allocator)
 
 
 def caught(problems: list[Problem], read: Any, otherwise: Any) -> Any:
@@ -88,16 +92,15 @@ def _metric(experiment: Experiment, spec: MetricSpec) -> Metric:
     return load_metric(spec.spec, spec.options, experiment.folder)
 
 
-def _roles(experiment: Experiment) -> None:
-    """Raise BadInput for proposers and allocators that cannot be imported, or do not take their options."""
-    search, problems = experiment.search, list[Problem]()
+def _roles(experiment: Experiment, problems: list[Problem]) -> tuple[tuple[Proposer, ...], Allocator | None]:
+    """The proposers and the allocator; those that cannot be imported, or do not take their options, are problems."""
+    search, found = experiment.search, list[Any]()
     asked = [(("search", "propose", i), "proposer", PROPOSERS, each) for i, each in enumerate(search.propose)]
     allocate = ((("search", "allocate"), "allocator", ALLOCATORS, search.allocate),)
     for key, kind, known, (name, options) in (*asked, *allocate):
         load = partial(implementation, kind, name, known, experiment.folder, options)
-        caught(problems, partial(_named, experiment, key, load), None)
-    if problems:
-        raise BadInput(problems)
+        found.append(caught(problems, partial(_named, experiment, key, load), None))
+    return tuple(found[:-1]), found[-1]
 
 
 def _bank(experiment: Experiment, rows: Rows | None) -> tuple[Bank | None, Mapping[str, tuple[str, int]]]:

@@ -60,9 +60,10 @@ async def mine(view: View, rules: Rules, predict: Predict, driver: Driver) -> Se
     rows: list[Prediction] = []
     fell: dict[int, int] = {}
     refused: dict[str, int] = {}
+    idle = 0
     while True:
         driver.meter.reserved = rules.reserve(view)
-        view = replace(view, calls_left=_calls_left(driver, rules.unit))
+        view = replace(view, calls_left=_calls_left(driver, rules.unit) / rules.repeats)
         plan = rules.allocator(view, draw(rules.seed, "allocate", view.round))
         if not plan.cells and not plan.want:
             break
@@ -79,7 +80,8 @@ async def mine(view: View, rules: Rules, predict: Predict, driver: Driver) -> Se
         done = [row for row in scored if row is not None]
         view = _closed(view, plan, rules.repeats, scored, admission.admitted)
         rules.closed(view, plan, done)
-        if not done and not admission.admitted:
+        idle = 0 if done or admission.admitted else idle + 1
+        if idle == 2:  # the budget is spent, or nobody has anything new; once may be a space of one point
             break
     return Search(view, tuple(rows), fell, refused)
 

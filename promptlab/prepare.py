@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 
 from promptlab import slots
+from promptlab.allocators import Allocator
 from promptlab.check import check_answers, check_bank, check_metrics, check_rows, check_templates
 from promptlab.errors import BadInput, Problem, ordered
 from promptlab.experiment import Experiment, canonical, missing_keys, read_draft
+from promptlab.importing import source_of
 from promptlab.inputs import Inputs, caught, read_inputs
-from promptlab.metrics import source_of
 from promptlab.metrics.accepted import text_of
 from promptlab.predict import Label, Task
+from promptlab.proposers import Proposer
 from promptlab.records import Example, Variant
 from promptlab.rows import Rows
 from promptlab.space import Space
@@ -33,7 +35,10 @@ TRIED_ROWS = 500  # rows on which each template is rendered
 
 @dataclass(frozen=True)
 class Prepared:
-    """A checked experiment with its files read. ``identity`` hashes all that can change a decision."""
+    """A checked experiment with its files read, its proposers and allocator loaded.
+
+    ``identity`` hashes all that can change a decision. ``limit`` and ``test`` are as ``prepare`` was asked.
+    """
 
     experiment: Experiment
     task: Task
@@ -41,7 +46,11 @@ class Prepared:
     rows: Rows
     baseline: Variant
     sources: Mapping[str, Source]
+    proposers: tuple[Proposer, ...]
+    allocator: Allocator
     identity: str
+    limit: int | None = None
+    test: bool = True
 
     def view(self) -> View:
         """What the search starts from: the baseline alone, nothing scored."""
@@ -68,7 +77,7 @@ def prepare(experiment: Experiment, limit: int | None = None, *, test: bool = Tr
     labels = _labels(experiment, files.rows.all) if files.rows else ()
     parser = experiment.answer or ("label" if labels else "text")
     space = _checked(experiment, files, labels, parser, problems)
-    if files.rows is None or space is None or problems:
+    if files.rows is None or space is None or files.allocator is None or problems:
         raise BadInput(ordered(problems))
     rows = files.rows
     kept = replace(rows, dev=rows.dev[:limit], test=rows.test[:limit] if test else ())
@@ -83,8 +92,20 @@ def prepare(experiment: Experiment, limit: int | None = None, *, test: bool = Tr
         params=slots.fixed(experiment),
     )
     baseline = slots.baseline(experiment, space, files.templates)
-    identity = _identity(experiment, task, kept)
-    prepared = Prepared(experiment, task, space, kept, baseline, files.sources, identity)
+    strategy = (*files.proposers, files.allocator)
+    prepared = Prepared(
+        experiment=experiment,
+        task=task,
+        space=space,
+        rows=kept,
+        baseline=baseline,
+        sources=files.sources,
+        proposers=files.proposers,
+        allocator=files.allocator,
+        identity=_identity(experiment, task, kept, strategy),
+        limit=limit,
+        test=test,
+    )
     _try(prepared)
     return prepared
 
@@ -142,8 +163,8 @@ def _labels(experiment: Experiment, examples: Iterable[Example]) -> tuple[Label,
     return ()
 
 
-def _identity(experiment: Experiment, task: Task, rows: Rows) -> str:
-    """The hash of all that can change a decision: settings, rows in their order, files, metric sources, version."""
+def _identity(experiment: Experiment, task: Task, rows: Rows, strategy: Iterable[Any]) -> str:
+    """The hash of all that can change a decision: settings, rows in their order, files, sources of code, version."""
     parts = [
         __version__,
         canonical(experiment),
@@ -151,6 +172,7 @@ def _identity(experiment: Experiment, task: Task, rows: Rows) -> str:
         task.bank.hash if task.bank else "",
         [[_content(example) for example in part] for part in (rows.train, rows.dev, rows.test)],
         {name: source_of(metric) for name, metric in task.metrics.items()},
+        [source_of(each) for each in strategy],
         [str(label) for label in task.labels],
     ]
     text = json.dumps(parts, sort_keys=True, ensure_ascii=True, default=str)

@@ -34,7 +34,7 @@ from promptlab.yaml_file import read_yaml
 from promptlab.yaml_text import flow
 
 if TYPE_CHECKING:
-    from promptlab.run import Run
+    from promptlab.finished import Run
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,16 +10,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from promptlab.allocators import ALLOCATORS
 from promptlab.drive import Driver, Halt, Log, Transport
 from promptlab.errors import BadInput, Interrupted
 from promptlab.final import Choice, choose, reserve, score_test
-from promptlab.importing import implementation
 from promptlab.meter import Cost, Meter, cap_of, worst_case
 from promptlab.mine import Rules, mine
 from promptlab.predict import predict
 from promptlab.prepare import Prepared
-from promptlab.proposers import PROPOSERS
 from promptlab.records import Call, Example, Flow, Phase, Prediction, Split, Variant
 from promptlab.results import Findings
 from promptlab.view import Plan, View
@@ -91,10 +88,8 @@ async def execute(
 
     limit = max(model.endpoint.max_errors for model in experiment.models)
     rules = Rules(
-        proposers=tuple(
-            implementation("proposer", name, PROPOSERS, experiment.folder, options) for name, options in search.propose
-        ),
-        allocator=implementation("allocator", search.allocate[0], ALLOCATORS, experiment.folder, search.allocate[1]),
+        proposers=prepared.proposers,
+        allocator=prepared.allocator,
         seed=experiment.seed,
         repeats=search.repeats,
         max_errors=limit,

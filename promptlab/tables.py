@@ -78,9 +78,9 @@ def _tables(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         if (path / "results.csv").is_file():
             return _with_predictions(path / "results.csv")
         if (path / LOG).is_file():
-            from promptlab.run import Run
+            from promptlab.run import load_run
 
-            run = Run.load(path)
+            run = load_run(path)
             return _as_written(run.results), _as_written(run.predictions)
         raise BadInput(Problem("there are no results here", str(path), remedy="Name a run, an experiment or a CSV."))
     return _with_predictions(_existing(path, ""))

@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 from promptlab.api import Experiment
 from promptlab.cli import app
 from promptlab.cli.show import dollars, plan_lines
+from promptlab.finished import Run
 from promptlab.forecast import forecast
 from promptlab.power import smallest_difference
 from promptlab.prepare import prepare
-from promptlab.run import Run
 
 FULL = {"propose": ["grid"], "allocate": "full", "budget": {"calls": 2000}, "finalists": 3}
 HALVING = {**FULL, "allocate": "halving", "finalists": 2}

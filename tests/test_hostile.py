@@ -145,7 +145,7 @@ def test_hostile_cells_arrive_byte_for_byte_in_their_own_messages(
 ) -> None:
     monkeypatch.setenv("HOME", "leaked-home")
     experiment, rows, demos = project(tmp_path, kind, server.url)
-    mine(experiment)
+    mine(prepare(experiment))
     shown = {(demo["text"], demo["answer"]) for demo in demos}
     answered = {row["text"]: row for row in rows}
     asked = []
@@ -166,7 +166,7 @@ def test_hostile_cells_arrive_byte_for_byte_in_their_own_messages(
 def test_what_is_shown_is_what_is_sent(tmp_path: Path, server: FaultServer) -> None:
     experiment, _, _ = project(tmp_path, "jsonl", server.url)
     prepared = prepare(experiment)
-    mine(experiment)
+    mine(prepare(experiment))
     space, task = prepared.space, prepared.task
     prompts = [task.prompt(space.variant(values, "x")) for values in space.points()]
     rendered = [prompt.request(prompt.messages(row)).content for prompt in prompts for row in prepared.rows.scored]
@@ -203,7 +203,7 @@ def test_half_a_character_is_refused_by_row_and_column_before_anything_is_sent(
     path.write_text(path.read_text("utf-8") + row + "\n", "utf-8")
     number = len(rows if file == "rows" else demos) + 1
     with pytest.raises(BadInput) as caught:
-        mine(experiment)
+        mine(prepare(experiment))
     [problem] = caught.value.problems
     assert (problem.path, problem.line) == (str(path), number)
     assert f"row {number}: {said}" in problem.message

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from promptlab.errors import BadInput
-from promptlab.metrics import load, source_of
+from promptlab.importing import source_of
+from promptlab.metrics import load
 from promptlab.records import Completion, Example
 
 

@@ -57,7 +57,7 @@ def read(path: Path) -> Prepared:
 
 def test_the_body_is_byte_for_byte_what_mining_sends(tmp_path: Path, server: FaultServer) -> None:
     path = write(tmp_path, server.url, allocate="full", budget="{calls: 1000}")
-    mine(Experiment.load(path))
+    mine(prepare(Experiment.load(path)))
     sent = {post.content for post in server.posts}
     prepared = read(path)
     points = list(prepared.space.points())

@@ -19,12 +19,15 @@ from typing import Any
 
 import pytest
 from fault_server import FaultServer, Reply, error
+from project import project
 from small_project import answer, stable, tables, write
 
 from promptlab.errors import BadInput, EndpointUnusable, Interrupted, PromptlabError
 from promptlab.experiment import Experiment
+from promptlab.finished import Run
+from promptlab.prepare import prepare
 from promptlab.records import Prediction
-from promptlab.run import Options, Run, mine, rebuild
+from promptlab.run import load_run, mine, rebuild
 from promptlab.session import Unwatched
 from promptlab.view import Plan, View
 
@@ -55,13 +58,17 @@ def quick(body: Any) -> Reply:
     return Reply(reply.status, reply.body)
 
 
+ONE_FILE = {"path": "data.jsonl", "inputs": ["message"], "label": "topic", "id": "id"}
+
+
 def small(folder: Path, server: FaultServer, **changes: Any) -> Path:
     """A run of some 100 calls."""
     return write(folder, server.url, concurrency=16, **{"budget": "{calls: 150}"} | changes)
 
 
 def start(path: Path, *overrides: str, **options: Any) -> Run:
-    return mine(Experiment.load(path, overrides), Options(overrides=overrides, **options))
+    fresh = options.pop("fresh", False)
+    return mine(prepare(Experiment.load(path, overrides), **options), fresh=fresh)
 
 
 def whole(run: Run) -> tuple[str, str]:
@@ -120,7 +127,7 @@ def test_a_run_is_read_back_from_its_log_alone_whatever_became_of_its_files(
     kept.mkdir(parents=True)
     shutil.copy(run.folder / "run.sqlite", kept)
     shutil.rmtree(tmp_path / "here")
-    loaded = Run.load(kept)
+    loaded = load_run(kept)
     assert loaded.rows == run.rows
     assert loaded.id == run.id
     assert loaded.results.equals(run.results)
@@ -189,10 +196,10 @@ def test_a_run_that_is_not_complete_says_so_when_it_is_read_back(server: FaultSe
         start(small(tmp_path, server, max_retries=0))
     [folder] = (tmp_path / "runs").iterdir()
     with pytest.raises(PromptlabError, match=r"not complete|calls failed") as caught:
-        Run.load(folder)
+        load_run(folder)
     assert caught.value.exit_code == 3
     with pytest.raises(BadInput, match="there is no run here"):
-        Run.load(tmp_path)
+        load_run(tmp_path)
 
 
 def test_a_signal_at_the_very_end_of_the_search_leaves_test_unread(server: FaultServer, tmp_path: Path) -> None:
@@ -203,7 +210,7 @@ def test_a_signal_at_the_very_end_of_the_search_leaves_test_unread(server: Fault
 
     path = small(tmp_path, server, budget="{calls: 330}")
     with pytest.raises(Interrupted, match="SIGTERM") as caught:
-        mine(Experiment.load(path), watch=Late())
+        mine(prepare(Experiment.load(path)), Late())
     assert caught.value.exit_code == 143
     assert not (tmp_path / ".promptlab" / "test_reads.json").exists()
     assert start(path).test_reads == 1
@@ -331,7 +338,7 @@ def test_a_notebook_may_mine_inside_its_running_loop(server: FaultServer, tmp_pa
     assert len(run.results) > 1
 
     async def another() -> Run:
-        return Run.load(run.folder)
+        return load_run(run.folder)
 
     assert asyncio.run(another()).rows == run.rows
 
@@ -341,11 +348,12 @@ def test_a_notebooks_stop_button_stops_the_run_and_lets_go_of_its_folder(server:
     code = f"""
 import asyncio, os, signal, threading
 from promptlab.experiment import Experiment
+from promptlab.prepare import prepare
 from promptlab.run import mine
 
 async def cell():
     threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
-    mine(Experiment.load({str(path)!r}))
+    mine(prepare(Experiment.load({str(path)!r})))
 
 loop = asyncio.new_event_loop()
 try:
@@ -395,3 +403,28 @@ def test_the_tables_are_the_same_whatever_the_order_of_arrival(server: FaultServ
         start(path)
         found.append(tables(path))
     assert found[0] == found[1]
+
+
+def test_a_space_of_one_point_is_scored(tmp_path: Path) -> None:
+    """Round 0 finds nothing beside the baseline, and that is no reason to stop."""
+    pins = {"tone": ["short"], "place": ["first"]}
+    path = project(tmp_path, rows=20, space=pins, data={**ONE_FILE, "split": "all"})
+    [row] = start(path).rows
+    assert (row["status"], row["dev_n"]) == ("baseline", 20)
+
+
+def test_repeats_are_paid_for_by_the_ladder(tmp_path: Path) -> None:
+    """Calls left are divided by the repeats, so that halving ends with finalists that were scored alike."""
+    search = {"propose": ["grid"], "allocate": "halving", "repeats": 2, "budget": {"calls": 400}, "finalists": 2}
+    run = start(project(tmp_path, search=search))
+    assert len(run.findings.choice.finalists) == 2
+    assert all(row["test_n"] == 30 for row in run.rows if row["status"] in ("winner", "tied", "baseline"))
+
+
+def test_a_budget_that_ends_in_mid_round_leaves_finalists(tmp_path: Path) -> None:
+    """The baseline comes first in every block; the rows that all live variants have are what counts."""
+    search = {"propose": ["grid"], "allocate": "full", "budget": {"calls": 200}, "finalists": 2}
+    run = start(project(tmp_path, search=search))
+    depths = {row["dev_n"] for row in run.rows}
+    assert len(depths) > 1, "the budget ended in mid-round"
+    assert len(run.findings.choice.finalists) == 2

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from promptlab.cli import app
 from promptlab.metrics.classification import macro_f1
-from promptlab.run import Run
+from promptlab.run import load_run
 from promptlab.stats import rate_interval
 
 TEMPLATE = """---
@@ -185,7 +185,7 @@ def test_the_run_is_in_the_project_and_can_be_read_back_after_the_data_is_gone(h
     assert (here / ".promptlab/.gitignore").read_text() == "*\n"
     assert sorted(each.name for each in here.iterdir()) == [".promptlab", "rows.csv", "templates"]
     (here / "rows.csv").unlink()
-    row = Run.load(found["folder"]).rows[0]
+    row = load_run(found["folder"]).rows[0]
     assert (row["dev_n"], row["dev_score"]) == (10, found["score"])
 
 

@@ -29,7 +29,6 @@ def mine(
     from promptlab.cli.show import console, leaderboard, plan_lines, print_json, verdict_lines
     from promptlab.forecast import forecast
     from promptlab.prepare import opened
-    from promptlab.run import Options
     from promptlab.run import mine as run_mine
 
     out = console(error=as_json)
@@ -44,7 +43,7 @@ def mine(
         out.print("Nothing was spent.")
         raise typer.Exit(0)
     with progress(out, loaded.search.budget) as watch:
-        run = run_mine(loaded, Options(fresh, limit, not no_test, tuple(overrides or ())), watch)
+        run = run_mine(prepared, watch, fresh=fresh)
     if as_json:
         print_json({"run": run.id, "folder": str(run.folder), "results": run.rows})
         return

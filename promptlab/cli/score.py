@@ -10,7 +10,7 @@ import typer
 from promptlab.cli.arguments import AsJson
 
 if TYPE_CHECKING:
-    from promptlab.run import Run
+    from promptlab.finished import Run
     from promptlab.score import Ask
 
 
@@ -119,18 +119,18 @@ def _mined(ask: Ask, limit: int | None, fresh: bool, yes: bool, as_json: bool) -
     from promptlab.cli.show import console
     from promptlab.experiment import Experiment
     from promptlab.prepare import prepare
-    from promptlab.run import Options, mine
+    from promptlab.run import mine
     from promptlab.score import write_experiment
 
-    experiment = Experiment.load(write_experiment(ask))
+    prepared = prepare(Experiment.load(write_experiment(ask)), limit)
+    experiment = prepared.experiment
     err = console(error=True)
     paid = not experiment.models[0].endpoint.embedded
-    if paid and not yes and err.is_terminal:
-        rows = len(prepare(experiment, limit).rows.dev)
-        if not typer.confirm(f"At most {rows:,} calls. Go on?", default=True, err=as_json):
-            raise typer.Exit(0)
+    question = f"At most {len(prepared.rows.dev):,} calls. Go on?"
+    if paid and not yes and err.is_terminal and not typer.confirm(question, default=True, err=as_json):
+        raise typer.Exit(0)
     with progress(err, experiment.search.budget) as watch:
-        return mine(experiment, Options(fresh=fresh, limit=limit), watch)
+        return mine(prepared, watch, fresh=fresh)
 
 
 def _copy(source: Path, target: Path) -> None:

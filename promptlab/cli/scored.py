@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from promptlab.cli.show import console, print_json
+from promptlab.finished import Run
 from promptlab.records import Prediction
-from promptlab.run import Run
 from promptlab.score import Scored
 from promptlab.verdict import EMBEDDED
 

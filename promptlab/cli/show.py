@@ -16,9 +16,9 @@ from promptlab.cli.board import Board
 from promptlab.verdict import verdict
 
 if TYPE_CHECKING:
+    from promptlab.finished import Run
     from promptlab.forecast import Forecast
     from promptlab.prepare import Prepared
-    from promptlab.run import Run
 
 SHOWN = 15  # rows of a leaderboard on the terminal
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,7 @@ class Experiment:
     search: Search
     seed: int = 7
     files: tuple[Path, ...] = ()
+    overrides: tuple[str, ...] = ()
     places: Mapping[Key, tuple[str, int]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -97,6 +98,8 @@ def read_draft(path: str | Path, overrides: Sequence[str] = ()) -> Draft:
     """
     sheet = read_sheet(_file(Path(path)), overrides)
     experiment = _read(sheet, check_shape(sheet))
+    if experiment is not None:
+        experiment = replace(experiment, overrides=tuple(overrides))
     problems = sorted(sheet.problems, key=lambda each: (each.path != str(sheet.path), each.path, each.line))
     return Draft(experiment, tuple(problems), frozenset(sheet.wrong))
 

@@ -15,10 +15,6 @@ generator of requests; a class is called with the options first.
 from __future__ import annotations
 
 import dataclasses
-import functools
-import hashlib
-import inspect
-import linecache
 from collections.abc import Awaitable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, SupportsFloat, TypeAlias
@@ -73,30 +69,6 @@ def load(name: str, options: Mapping[str, Any] | None = None, base: Path = Path(
         raise BadInput(Problem(f"metric {name!r}: there is no such metric", remedy=remedy))
     metric: Metric = with_options(f"metric {name!r}", target, given, ("example", "completion"))
     return metric
-
-
-def source_of(metric: Metric) -> str:
-    """The text that decides what a metric gives: its module's source and its options. Goes into RUN_ID.
-
-    A built-in is its name, the hash of its module's source and its options.
-    """
-    target: Any = metric
-    options = ""
-    if isinstance(target, functools.partial):
-        options, target = repr(sorted(target.keywords.items())), target.func
-    elif dataclasses.is_dataclass(target):
-        options = repr(target)
-    elif not inspect.isroutine(target):
-        options = repr(sorted(getattr(target, "__dict__", {}).items()))
-    home = inspect.unwrap(target) if inspect.isroutine(target) else type(target)
-    name = f"{home.__module__}:{home.__qualname__}"
-    # by the file of the code that runs: the module of that name may by now be another experiment's
-    code = getattr(home if inspect.isroutine(home) else home.__call__, "__code__", None)
-    linecache.checkcache(code.co_filename if code else None)
-    source = "".join(linecache.getlines(code.co_filename)) if code else ""
-    if home.__module__.startswith("promptlab.metrics."):
-        return f"{name}@{hashlib.sha256(source.encode()).hexdigest()[:12]} {options}".strip()
-    return f"{name} {options}".strip() + f"\n{source}"
 
 
 def scored(value: Any) -> Score:
