@@ -87,9 +87,6 @@ baseline: {{template: plain, bank.k: 2}}
 search: {{propose: [grid], allocate: full, objective: main, budget: {{calls: 1000}}, finalists: 1}}
 """
 
-# aiohttp says that a body of a megabyte takes long to write; it still goes out whole, and that is what is tested
-pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
-
 
 @pytest.fixture
 def server() -> Iterator[FaultServer]:

@@ -6,19 +6,19 @@ No retries, no judgement, no parsing: bytes go out, an Answer comes back, whatev
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urljoin, urlsplit, urlunsplit
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 if TYPE_CHECKING:
-    import httpx2
-    from openai import AsyncOpenAI
+    import aiohttp
 
 CONNECT_SECONDS = 10.0
 MAX_BYTES = 10_000_000
 MAX_HOPS = 3
+LARGE = 1_000_000  # bytes of a request past which aiohttp wants a file
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -40,25 +40,29 @@ class TooLarge(Lost):
 
 
 class Client:
-    """The wire of one endpoint. Opens at most ``width`` connections; `close` ends them."""
+    """The wire of one endpoint. Opens at most ``width`` connections; `close` ends them.
+
+    The SDK's own request path costs four times the CPU of the session underneath it, so requests go through a session
+    that is given the SDK's URL and headers.
+    """
 
     def __init__(self, base_url: str, api_key: str, width: int) -> None:
         parts = urlsplit(base_url)
         self._loopback = parts.hostname in LOOPBACK
-        self._plain = self._loopback and parts.scheme == "http"
         host = parts.netloc.rpartition("@")[2] if api_key else parts.netloc  # one way to sign in is enough
         self._base_url = urlunsplit(parts._replace(netloc=host, query="", fragment=""))
-        self._query = dict(parse_qsl(parts.query))
+        self._query = parts.query
         self._api_key = api_key
         self._width = width
-        self._opened: AsyncOpenAI | None = None
+        self._opened: tuple[aiohttp.ClientSession, str] | None = None
 
     async def post(self, route: str, content: bytes) -> Answer:
         """Send exactly these bytes as JSON; a redirect within the same host is followed with them."""
-        url = route
+        session, base = self.open()
+        url = self._url(base, route)
         for _ in range(MAX_HOPS):
-            answer, at = await self._exchange("post", url, content)
-            onward = _onward(at, answer)
+            answer = await self._exchange(session, "POST", url, content)
+            onward = _onward(url, answer)
             if not onward:
                 break
             url = onward
@@ -66,60 +70,81 @@ class Client:
 
     async def get(self, route: str) -> Answer:
         """Ask for something that costs nothing, such as /models."""
-        answer, _ = await self._exchange("get", route, None)
-        return answer
+        session, base = self.open()
+        return await self._exchange(session, "GET", self._url(base, route), None)
 
     async def close(self) -> None:
         """Close every connection."""
         if self._opened is not None:
-            await self._opened.close()
+            await self._opened[0].close()
             self._opened = None
 
-    async def _exchange(self, method: str, url: str, content: bytes | None) -> tuple[Answer, str]:
-        """The answer, and the URL that gave it. Lost if none came: SDK, httpx and aiohttp leak each other's errors."""
-        import aiohttp
-        import httpx2
-        import openai
+    def open(self) -> tuple[aiohttp.ClientSession, str]:
+        """The session and the SDK's base URL, made at the first request: a run that is all known opens nothing."""
+        if self._opened is None:
+            import aiohttp
 
-        sdk = self.open()
-        # Without a key the SDK wants to be told, per request, that none is meant to be sent.
-        options: Any = {} if self._api_key else {"headers": {"Authorization": openai.Omit()}}
-        try:
-            if method == "post":
-                response = await sdk.post(url, cast_to=httpx2.Response, content=content, options=options)
-            else:
-                response = await sdk.get(url, cast_to=httpx2.Response, options=options)
-        except openai.APIStatusError as error:
-            response = error.response
-        except (openai.OpenAIError, httpx2.HTTPError, aiohttp.ClientError, OSError, EOFError, RecursionError) as error:
-            raise Lost from error
-        return Answer(response.status_code, response.headers, response.content), str(response.request.url)
-
-    def open(self) -> AsyncOpenAI:
-        """The SDK's client, made at the first request: a run that is all in the cache never imports openai."""
-        if self._opened is not None:
-            return self._opened
-        import httpx2
-        import openai
-
-        self._opened = openai.AsyncOpenAI(
-            base_url=self._base_url,
-            api_key=self._api_key,
-            admin_api_key="",  # else the SDK would send OPENAI_ADMIN_KEY where no key is set
-            max_retries=0,
-            timeout=openai.Timeout(None, connect=CONNECT_SECONDS),
-            default_headers={"Accept-Encoding": "identity"},  # so that MAX_BYTES bounds memory too
-            default_query=self._query or None,
-            http_client=openai.DefaultAioHttpClient(
-                limits=httpx2.Limits(max_connections=self._width, max_keepalive_connections=self._width),
-                follow_redirects=False,
-                # Loading the world's certificates takes 30 ms; a context without any trusts nobody.
-                verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if self._plain else True,
-                trust_env=not self._loopback,  # a proxy of the environment cannot reach our own engine
-                event_hooks={"response": [_cap]},
-            ),
-        )
+            url, headers = _of_sdk(self._base_url, self._api_key)
+            self._opened = (
+                aiohttp.ClientSession(
+                    connector=aiohttp.TCPConnector(limit=self._width),
+                    cookie_jar=aiohttp.DummyCookieJar(),
+                    headers=headers,
+                    timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS),
+                    trust_env=not self._loopback,  # a proxy of the environment cannot reach our own engine
+                ),
+                url,
+            )
         return self._opened
+
+    def _url(self, base: str, route: str) -> str:
+        url = base.rstrip("/") + route
+        return f"{url}?{self._query}" if self._query else url
+
+    async def _exchange(self, session: aiohttp.ClientSession, method: str, url: str, content: bytes | None) -> Answer:
+        """The answer of one URL. Lost if none came."""
+        import aiohttp
+
+        # aiohttp warns of large bytes; as a file they are sent piece by piece
+        data: Any = BytesIO(content) if content is not None and len(content) > LARGE else content
+        try:
+            async with session.request(method, url, data=data, allow_redirects=False) as response:
+                body = await _bounded(response)
+                return Answer(response.status, response.headers, body)
+        except (aiohttp.ClientError, OSError, EOFError, ValueError) as error:
+            raise Lost from error
+
+
+def _of_sdk(base_url: str, api_key: str) -> tuple[str, dict[str, str]]:
+    """The URL and the headers with which the openai SDK would ask: authentication, agent, what it says of itself."""
+    import httpx2
+    import openai
+
+    sdk = openai.AsyncOpenAI(
+        base_url=base_url,
+        api_key=api_key,
+        admin_api_key="",  # else the SDK would send OPENAI_ADMIN_KEY where no key is set
+        # never used to ask; a context without certificates trusts nobody, and takes no time to make
+        http_client=httpx2.AsyncClient(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), trust_env=False),
+    )
+    asked = {**sdk.default_headers, **sdk.auth_headers}
+    headers = {name: value for name, value in asked.items() if isinstance(value, str)}
+    if not api_key:
+        headers.pop("Authorization", None)
+    headers["Accept-Encoding"] = "identity"  # so that MAX_BYTES bounds memory, too
+    return str(sdk.base_url), headers
+
+
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    """The whole body; TooLarge as soon as it is too long, also without a Content-Length."""
+    if (response.content_length or 0) <= MAX_BYTES and response.content_length is not None:
+        return await response.read()
+    read = bytearray()
+    async for chunk in response.content.iter_any():
+        read += chunk
+        if len(read) > MAX_BYTES:
+            raise TooLarge(f"the answer is larger than {MAX_BYTES // 1_000_000} MB")
+    return bytes(read)
 
 
 def _onward(at: str, answer: Answer) -> str:
@@ -129,33 +154,3 @@ def _onward(at: str, answer: Answer) -> str:
     here, there = urlsplit(at), urlsplit(urljoin(at, answer.headers["location"]))
     same = here.hostname == there.hostname and (here[:2] == there[:2] or there.scheme == "https")
     return there.geturl() if same else ""
-
-
-async def _cap(response: httpx2.Response) -> None:
-    """A response hook: bound what is read of any body, also of one without a Content-Length."""
-    length = response.headers.get("content-length", "")
-    if not (length.isdecimal() and int(length) <= MAX_BYTES):
-        response.stream = _bounded()(response.stream)
-
-
-@cache
-def _bounded() -> Any:
-    """The class of a bounded stream: made late, because httpx2 is imported late."""
-    import httpx2
-
-    class Bounded(httpx2.AsyncByteStream):
-        def __init__(self, stream: Any) -> None:
-            self._stream = stream
-
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            read = 0
-            async for chunk in self._stream:
-                read += len(chunk)
-                if read > MAX_BYTES:
-                    raise TooLarge(f"the answer is larger than {MAX_BYTES // 1_000_000} MB")
-                yield chunk
-
-        async def aclose(self) -> None:
-            await self._stream.aclose()
-
-    return Bounded
