@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,7 +21,7 @@ from promptlab.run import mine
 class Experiment:
     """An experiment file, parsed and checked. ``parsed`` holds what it says."""
 
-    parsed: Parsed
+    parsed: Parsed = field(repr=False)
     overrides: tuple[str, ...] = ()
 
     @classmethod

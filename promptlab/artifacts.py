@@ -27,7 +27,7 @@ LIBRARIES = ("jinja2", "numpy", "openai", "pandas", "scipy", "tiktoken")
 
 
 def write_artifacts(run: Run, store: Store) -> None:
-    """Write every table of the run, and the copy of results.csv beside experiment.yaml."""
+    """Write every table of the run, and of a whole run the copy of results.csv beside experiment.yaml."""
     folder, found = run.folder, run.findings
     store.note("test_reads", run.test_reads)
     if len(found.search.predictions) + len(found.test) > MANY:
@@ -35,7 +35,8 @@ def write_artifacts(run: Run, store: Store) -> None:
     _write_prompts(run)
     write_text(folder / "manifest.json", json.dumps(manifest(run, store), indent=2, ensure_ascii=False) + "\n")
     write_tables(run)
-    _write_results(run, run.prepared.experiment.folder)
+    if run.whole:
+        _write_results(run, run.prepared.experiment.folder)
 
 
 def write_tables(run: Run) -> None:

@@ -142,7 +142,7 @@ class Driver:
         call: Call | None = None
         flying = self._flying[request.key] = asyncio.get_running_loop().create_future()
         try:
-            call = await self._known(request.key) or await self._send(request, held)
+            call = await self._known(request) or await self._send(request, held)
             flying.set_result(call)
         except BaseException as error:
             if not flying.done():
@@ -163,18 +163,21 @@ class Driver:
     async def _again(self, request: Request) -> Call:
         """A key that was asked before in this run: joined while in flight, else read from the log. Costs nothing."""
         flying = self._flying.get(request.key)
-        call = await asyncio.shield(flying) if flying else await self._known(request.key)
+        call = await asyncio.shield(flying) if flying else await self._known(request)
         if call is None:  # it failed meanwhile
             return await self._ask(request)
         return replace(call, cached=True)
 
-    async def _known(self, key: str) -> Call | None:
-        call = self.log.known(key)
-        if call is not None:
-            self._hits += 1
-            if self._hits % 64 == 0:
-                await asyncio.sleep(0)  # a run that is all known still hears signals and shows progress
-        return call
+    async def _known(self, request: Request) -> Call | None:
+        """The call as it is known, at today's price: what an answer cost then is not what it costs."""
+        call = self.log.known(request.key)
+        if call is None or call.completion is None:
+            return call
+        self._hits += 1
+        if self._hits % 64 == 0:
+            await asyncio.sleep(0)  # a run that is all known still hears signals and shows progress
+        price = request.model.price
+        return replace(call, usd=price.of(call.completion.usage) if price else 0.0)
 
     async def _send(self, request: Request, held: Cost) -> Call:
         if self.halt.reason is not None:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from promptlab.drive import Driver
 from promptlab.errors import Interrupted
-from promptlab.meter import Cost, worst_case
+from promptlab.meter import Cost
 from promptlab.mine import Predict, completed, too_many_errors
-from promptlab.predict import Task
-from promptlab.records import Example, Flow, Prediction, Variant
+from promptlab.records import Example, Flow, Prediction
 from promptlab.ties import tie_set
 from promptlab.view import View
 
@@ -89,31 +88,3 @@ async def score_test(
         )
     too_many_errors(found, max_errors)
     return tuple(found)
-
-
-def reserve(task: Task, test: Sequence[Example], repeats: int, cap: Cost) -> Callable[[View], Cost]:
-    """How much the test calls of the baseline and of any finalists can cost at most, for the variants still alive."""
-    counted = math.isinf(cap.tokens) and math.isinf(cap.usd)
-    known: dict[str, Cost] = {}
-
-    def bound(variant: Variant) -> Cost:
-        if variant.id not in known:
-            prompt = task.prompt(variant)
-            costs = [worst_case(prompt.request(prompt.messages(example))) for example in test]
-            known[variant.id] = sum(costs, Cost()) * repeats
-        return known[variant.id]
-
-    def held(view: View) -> Cost:
-        seats = min(view.finalists, view.space.size)
-        calls = (seats + 1) * len(test) * repeats
-        if counted or not test:
-            return Cost(calls)
-        costs = [bound(view.variants[v]) for v in range(1, len(view.variants)) if view.live[v]] or [
-            bound(view.variants[0])
-        ]
-        tokens = sum(sorted((c.tokens for c in costs), reverse=True)[:seats])
-        usd = sum(sorted((c.usd for c in costs), reverse=True)[:seats])
-        base = bound(view.variants[0])
-        return Cost(calls, tokens + base.tokens, usd + base.usd)
-
-    return held

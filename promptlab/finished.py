@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from promptlab.errors import BadInput, Problem, nearest
 from promptlab.predict import Prompt
 from promptlab.predictions import frame, input_names, prediction_columns, prediction_rows
 from promptlab.prepare import Prepared
@@ -27,7 +28,21 @@ class Winner:
     prompt: Prompt = field(repr=False)
 
     def messages(self, **inputs: Any) -> list[dict[str, str]]:
-        """The chat messages for one set of inputs, as an OpenAI-compatible endpoint takes them."""
+        """The chat messages for one set of inputs, as an OpenAI-compatible endpoint takes them.
+
+        Inputs that only other templates read are allowed. Raises BadInput for those that are missing or unknown.
+        """
+        template, task = self.prompt.template, self.prompt.task
+        known = {name for each in task.templates.values() for name in each.inputs}
+        known |= {name for demo in (task.bank.demos if task.bank else ()) for name in demo.inputs}
+        reads = f"The template {template.name} reads: {', '.join(template.inputs) or 'no inputs'}."
+        problems = [
+            Problem(f"the input `{name}` is missing", "", 0, reads) for name in template.inputs if name not in inputs
+        ]
+        unknown = [name for name in inputs if name not in known]
+        problems += [Problem(f"there is no input `{name}`", "", 0, nearest(name, known) or reads) for name in unknown]
+        if problems:
+            raise BadInput(problems)
         found: tuple[Message, ...] = self.prompt.messages(Example("", inputs))
         return [{"role": each.role, "content": each.content} for each in found]
 
@@ -37,14 +52,19 @@ class Run:
     """A finished run. Tables are pandas DataFrames, folded from the run's log."""
 
     folder: Path
-    prepared: Prepared
-    findings: Findings
+    prepared: Prepared = field(repr=False)
+    findings: Findings = field(repr=False)
     test_reads: int = 0
 
     @property
     def id(self) -> str:
         """What the column ``run`` says."""
         return self.findings.run
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is the experiment as it stands in its file: all rows, test included."""
+        return self.prepared.limit is None and self.prepared.test
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:

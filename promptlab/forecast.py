@@ -9,14 +9,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from promptlab.admit import admit
-from promptlab.meter import Cost, worst_case
+from promptlab.meter import Cost, cap_of, worst_case
 from promptlab.mine import draw
 from promptlab.power import smallest_difference
 from promptlab.prepare import Prepared
 from promptlab.records import Flow, Request, Variant
+from promptlab.reserve import check_reserve, reserve
+from promptlab.space import Space
 from promptlab.tokens import count_messages
 from promptlab.view import Plan, View
 
+COUNTED = 20_000  # points up to which holes are counted
 SAMPLE = 120  # cells rendered to estimate tokens
 DISAGREEMENT = (0.1, 0.2, 0.3)  # shares of rows on which two prompts differ, before any is measured
 
@@ -25,12 +28,14 @@ DISAGREEMENT = (0.1, 0.2, 0.3)  # shares of rows on which two prompts differ, be
 class Forecast:
     """What to expect.
 
+    ``points`` counts the ``holes`` in (0 in spaces too large to look through); ``variants`` has the baseline in it.
     ``search_calls`` assumes that no variant falls early by more than the allocator plans; tokens are per call, on
     average; ``usd`` at list price with full answers; None = no price. ``resolves`` maps a share of rows on which two
     variants disagree to the smallest difference that test (without one, dev) can show with 80 % power; None = none.
     """
 
     points: int
+    holes: int
     variants: int
     rounds: int
     search_calls: int
@@ -47,6 +52,8 @@ def forecast(prepared: Prepared) -> Forecast:
     """Walk the rounds with every score equal; render a sample of what they would ask."""
     experiment, rows = prepared.experiment, prepared.rows
     repeats, finalists = experiment.search.repeats, experiment.search.finalists
+    held = reserve(prepared.task, rows.test, repeats, cap_of(experiment.search.budget))
+    check_reserve(prepared, held(prepared.view()))
     cap = experiment.search.budget.calls
     reserved = (1 + min(finalists, prepared.space.size)) * len(rows.test) * repeats
     left = math.inf if cap is None else max(0, cap - reserved)
@@ -60,6 +67,7 @@ def forecast(prepared: Prepared) -> Forecast:
     n = len(rows.test) or len(rows.dev)
     return Forecast(
         points=prepared.space.size,
+        holes=_holes(prepared.space),
         variants=len(view.variants),
         rounds=view.round,
         search_calls=search_calls,
@@ -71,6 +79,13 @@ def forecast(prepared: Prepared) -> Forecast:
         test_rows=len(rows.test),
         resolves={share: smallest_difference(n, share) for share in DISAGREEMENT},
     )
+
+
+def _holes(space: Space) -> int:
+    """How many points the holes take out; 0 where there are none, or too many points to look at."""
+    if not space.exclude or space.size > COUNTED:
+        return 0
+    return sum(space.excluded(space.point(number)) for number in range(space.size))
 
 
 @dataclass(frozen=True, slots=True)

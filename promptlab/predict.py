@@ -101,7 +101,7 @@ class Prompt:
         try:
             return self.template.render(scope)
         except BadInput as error:
-            where = f"row {example.id}, variant {self.variant.id}"
+            where = f"row {example.id}, " * bool(example.id) + f"variant {self.variant.id}"
             raise BadInput([replace(p, message=f"{p.message} ({where})") for p in error.problems]) from error
 
     def request(self, messages: Sequence[Message], repeat: int = 0) -> Request:

@@ -119,8 +119,8 @@ class Endpoint:
 
     @property
     def host(self) -> str:
-        """The host that answers, without scheme, port and path."""
-        return self.base_url.split("//")[-1].split("/")[0].split(":")[0]
+        """The host and port that answer."""
+        return self.base_url.split("//")[-1].split("/")[0].split("@")[-1]
 
     @property
     def identity(self) -> str:
@@ -178,6 +178,8 @@ class Usage:
 class Completion:
     """What came back, already validated. ``answer`` is what the parser read out of ``text`` (None = nothing).
 
+    ``fingerprint`` is what the server says of itself (system_fingerprint).
+
     ``finish_reason`` is the endpoint's word, or ``content_filter`` and ``context_overflow`` for requests that it
     turned away for what the prompt holds.
     """
@@ -187,6 +189,7 @@ class Completion:
     usage: Usage = Usage()
     model: str = ""
     reasoning: str = ""
+    fingerprint: str = ""
     answer: Any = None
 
 

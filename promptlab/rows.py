@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from promptlab.dataset import Dataset, load
 from promptlab.dataset.file import capped
@@ -16,7 +16,9 @@ from promptlab.experiment import Experiment
 from promptlab.records import Example, Split
 
 MEMORY = "splits.csv"
+PARTS: tuple[Split, ...] = ("train", "dev", "test")
 FEWEST = 2  # rows that a split must have for a mean and its interval
+FAR = 0.1  # how far a remembered share may be from the one asked for before that is told
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,30 @@ def _one_file(experiment: Experiment) -> Rows:
     except BadInput as error:
         at = ("data", "split")
         raise BadInput(experiment.problem(at, each.message, each.remedy) for each in error.problems) from None
-    return _parts([dataset], assigned, {**memory, **assigned}, experiment.seed)
+    rows = _parts([dataset], assigned, {**memory, **assigned}, experiment.seed)
+    old = {key: place for key, place in assigned.items() if key in memory}
+    written = any(key[:2] == ("data", "split") for key in experiment.places)
+    if not written or not _far(old, {"train": shares.train, "dev": shares.dev, "test": shares.test}):
+        return rows
+    fresh = split(dataset.examples, plan, {}, needs_train=shares.train > 0)
+    if not _far(old, {name: part / len(fresh) for name, part in Counter(fresh.values()).items()}):
+        return rows  # large groups, few rows: these shares are the nearest there are
+    return replace(rows, notes=(*rows.notes, _kept(old)))
+
+
+def _far(places: Mapping[str, Split], shares: Mapping[Split, float]) -> bool:
+    counts = Counter(places.values())
+    return any(abs(counts[name] / len(places) - shares.get(name, 0.0)) > FAR for name in PARTS if places)
+
+
+def _kept(places: Mapping[str, Split]) -> str:
+    counts = Counter(places.values())
+    *some, last = (f"{counts[name]} {name}" for name in PARTS if counts[name])
+    what = f"{', '.join(some)} and {last}" if some else last
+    return (
+        f"note: {MEMORY} remembers {what} rows; `data.split` asks for other shares. "
+        f"Rows do not move: delete {MEMORY} to split anew"
+    )
 
 
 def _given_files(experiment: Experiment) -> Rows:

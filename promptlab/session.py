@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,13 +10,14 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from promptlab.drive import Driver, Halt, Log, Transport
-from promptlab.errors import BadInput, Interrupted
-from promptlab.final import Choice, choose, reserve, score_test
+from promptlab.errors import Interrupted
+from promptlab.final import Choice, choose, score_test
 from promptlab.meter import Cost, Meter, cap_of, worst_case
 from promptlab.mine import Rules, mine
 from promptlab.predict import predict
 from promptlab.prepare import Prepared
 from promptlab.records import Call, Example, Flow, Phase, Prediction, Split, Variant
+from promptlab.reserve import check_reserve, reserve
 from promptlab.results import Findings
 from promptlab.view import Plan, View
 
@@ -79,7 +79,7 @@ async def execute(
     def kept(view: View) -> Cost:
         cost = held(view)
         if not meter.done.calls:  # the first variants are known by now, and nothing is spent
-            _check_reserve(prepared, cost, meter.cap)
+            check_reserve(prepared, cost)
         return cost
 
     def closed(view: View, plan: Plan, scored: Sequence[Prediction]) -> None:
@@ -116,7 +116,8 @@ async def execute(
             log.trace(found.view.round, {"phase": "final", "cells": len(tested)}, _asks(tested))
         if halt.reason is not None:
             raise halt.reason
-    return Findings(run, engine_of(prepared), task, found, choice, rows.test, tested, experiment.seed)
+    engine = engine_of(prepared, (*found.predictions[:1], *tested[:1]))
+    return Findings(run, engine, task, found, choice, rows.test, tested, experiment.seed)
 
 
 def _summary(view: View, plan: Plan, scored: Sequence[Prediction]) -> dict[str, Any]:
@@ -141,31 +142,17 @@ def _asks(scored: Sequence[Prediction]) -> Iterator[tuple[Any, ...]]:
             yield row.phase, row.variant, row.example, row.repeat, step, call.key
 
 
-def engine_of(prepared: Prepared) -> str:
-    """What the engine column says: ``embedded`` for the offline engine, else the hosts that answer."""
+def engine_of(prepared: Prepared, answered: Sequence[Prediction]) -> str:
+    """What the engine column says: the hosts that answer, and ``embedded`` for the offline engine, also when served."""
     names = {"embedded" if m.endpoint.embedded else m.endpoint.host for m in prepared.experiment.models}
-    return " ".join(sorted(names))
+    told = [call.completion.fingerprint for row in answered for call in row.calls if call.completion]
+    return " ".join(sorted(names | {"embedded" for each in told if each.startswith("embedded@")}))
 
 
 def _unit(prepared: Prepared) -> Cost:
     """What a call may cost at most before any was made: the baseline on the first dev row."""
     prompt = prepared.task.prompt(prepared.baseline)
     return worst_case(prompt.request(prompt.messages(prepared.rows.dev[0])))
-
-
-def _check_reserve(prepared: Prepared, held: Cost, cap: Cost) -> None:
-    if (held + Cost(1)).within(cap):
-        return
-    experiment = prepared.experiment
-    needs = [f"{held.calls:,.0f} calls"]
-    needs += [f"{held.tokens:,.0f} tokens"] if cap.tokens < math.inf else []
-    needs += [f"${held.usd:,.4f}"] if cap.usd < math.inf else []
-    what = (
-        f"the budget cannot pay for the test: {experiment.search.finalists} finalists and the baseline on "
-        f"{len(prepared.rows.test)} test rows may take {', '.join(needs)}"
-    )
-    remedy = "Raise search.budget, lower search.finalists, or use --no-test."
-    raise BadInput(experiment.problem(("search", "budget"), what, remedy))
 
 
 @contextmanager

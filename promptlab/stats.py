@@ -67,7 +67,18 @@ def rate_interval(scores: npt.ArrayLike, weights: npt.ArrayLike | None = None, s
         return Interval(math.nan, math.nan)
     if _binary(rows):
         return _wilson(_mean(rows, w), _effective(rows, w))
-    return _mean_interval(rows, w, seed)
+    interval = _mean_interval(rows, w, seed)
+    return _clipped(interval, 0.0) if _shares(rows) else interval
+
+
+def _clipped(interval: Interval, lowest: float) -> Interval:
+    """Within ``lowest`` and 1; NaN stays NaN."""
+    return Interval(float(np.clip(interval.low, lowest, 1.0)), float(np.clip(interval.high, lowest, 1.0)))
+
+
+def _shares(rows: Array) -> bool:
+    """Whether scores lie between 0 and 1, so that no mean of them can be outside."""
+    return bool(len(rows) and rows.min() >= 0 and rows.max() <= 1)
 
 
 def paired(a: npt.ArrayLike, b: npt.ArrayLike, seed: int, weights: npt.ArrayLike | None = None) -> Paired:
@@ -86,6 +97,8 @@ def paired(a: npt.ArrayLike, b: npt.ArrayLike, seed: int, weights: npt.ArrayLike
     if not len(diff):
         return Paired(0, math.nan, math.nan, math.nan, math.nan, None)
     interval = _t_interval(diff, w) if binary else _mean_interval(diff, w, seed)
+    if _shares(left[both]) and _shares(right[both]):
+        interval = _clipped(interval, -1.0)
     p = mcnemar_midp(*flips) if flips is not None and w is None else _t_p(diff, w)
     return Paired(len(diff), _mean(diff, w), interval.low, interval.high, p, flips)
 

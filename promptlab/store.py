@@ -16,7 +16,8 @@ _CALLS = """
 create table if not exists calls (
     key text primary key, purpose text not null, text text, finish_reason text, model text, reasoning text,
     tokens_in integer, tokens_out integer, tokens_cached integer, usage text,
-    usd real not null, latency real not null, attempts integer not null, error text not null, cached integer not null
+    usd real not null, latency real not null, attempts integer not null, error text not null, cached integer not null,
+    fingerprint text
 )"""
 _RUN = """
 create table if not exists inputs (path text primary key, hash text not null, content blob not null);
@@ -27,9 +28,9 @@ create table if not exists facts (name text primary key, value text not null);
 """
 _COLUMNS = (
     "key, purpose, text, finish_reason, model, reasoning, tokens_in, tokens_out, tokens_cached, usage, "
-    "usd, latency, attempts, error, cached"
+    "usd, latency, attempts, error, fingerprint, cached"
 )
-_PUT = f"insert or replace into calls ({_COLUMNS}) values ({', '.join('?' * 15)})"  # noqa: S608 - constants only
+_PUT = f"insert or replace into calls ({_COLUMNS}) values ({', '.join('?' * 16)})"  # noqa: S608 - constants only
 _GET = f"select {_COLUMNS} from calls where key = ?"  # noqa: S608 - constants only
 
 
@@ -143,14 +144,15 @@ def _row(call: Call) -> tuple[Any, ...]:
         usage = done.usage
         counts = (usage.tokens_in, usage.tokens_out, usage.tokens_cached, usage.source)
         answer = (done.text, done.finish_reason, done.model, done.reasoning, *counts)
-    return (call.key, call.purpose, *answer, call.usd, call.latency, call.attempts, call.error, int(call.cached))
+    said = done.fingerprint if done else None
+    return (call.key, call.purpose, *answer, call.usd, call.latency, call.attempts, call.error, said, int(call.cached))
 
 
 def _call(row: tuple[Any, ...]) -> Call:
-    key, purpose, *answer, usd, latency, attempts, error, cached = row
+    key, purpose, *answer, usd, latency, attempts, error, fingerprint, cached = row
     completion = None
     if not error:
         text, finish, model, reasoning, tokens_in, tokens_out, tokens_cached, source = answer
         usage = Usage(tokens_in, tokens_out, tokens_cached, source)
-        completion = Completion(text, finish, usage, model, reasoning)
+        completion = Completion(text, finish, usage, model, reasoning, fingerprint or "")
     return Call(key, purpose, completion, usd, latency, attempts, error, bool(cached))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from promptlab.errors import BadInput, Problem, nearest
+from promptlab.errors import BadInput, Problem, PromptlabError, nearest
 from promptlab.folder import LOG
 from promptlab.predictions import text_columns
 from promptlab.write import unguarded
@@ -38,11 +38,15 @@ def read_tables(paths: Sequence[Path]) -> Tables:
     results: dict[str, pd.DataFrame] = {}
     predictions: dict[str, pd.DataFrame] = {}
     bare: list[str] = []
+    broken: list[str] = []
     for path in paths:
         try:
             board, answers = _tables(path)
-        except BadInput as error:
-            problems += error.problems
+        except PromptlabError as error:
+            if len(paths) > 1 and (path / LOG).is_file():
+                broken.append(f"{path} is left out: {str(error).splitlines()[0]}")
+            else:
+                problems += error.problems if isinstance(error, BadInput) else [Problem(str(error), str(path))]
             continue
         results |= {str(run): part for run, part in board.groupby("run", sort=False)}
         predictions |= {str(run): part for run, part in answers.groupby("run", sort=False)}
@@ -56,7 +60,8 @@ def read_tables(paths: Sequence[Path]) -> Tables:
     return Tables(
         pd.concat(results.values(), ignore_index=True) if results else empty,
         _identified(predictions) if predictions else pd.DataFrame(columns=PREDICTIONS),
-        tuple(f"{path}: without predictions.csv beside it there are no paired differences." for path in bare),
+        tuple(broken)
+        + tuple(f"{path}: without predictions.csv beside it there are no paired differences." for path in bare),
     )
 
 

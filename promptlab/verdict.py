@@ -9,7 +9,7 @@ import numpy as np
 
 from promptlab.metrics.classification import majority
 from promptlab.power import smallest_difference
-from promptlab.results import Findings, tested
+from promptlab.results import Findings, further_metrics, tested
 from promptlab.stats import error_bounds
 from promptlab.unit import Unit, unit_of
 
@@ -22,7 +22,7 @@ NONE = "No variant beats the baseline"
 
 def verdict(found: Findings, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """The sentences under a leaderboard."""
-    lines = [*_winner(found, rows), *_errors(found), *_ties(found), *_base_rate(found)]
+    lines = [*_winner(found, rows), *_further(found, rows), *_errors(found), *_ties(found), *_base_rate(found)]
     if "embedded" in found.engine.split():
         lines.append(EMBEDDED)
     return lines
@@ -56,10 +56,26 @@ def _winner(found: Findings, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [*lines, _luck(unit, row["dev_delta"], row["delta"])]
 
 
+def _further(found: Findings, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The further metrics of dev's pick and the baseline; they decide nothing."""
+    view, split = found.search.view, "test" if found.test else "dev"
+    by = {row["variant"]: row for row in rows}
+    pick, base = (by[view.variants[v].id] for v in (found.choice.pick, 0))
+    figures = [
+        f"{name} {pick[f'{split}.{name}']:.3g} (baseline {base[f'{split}.{name}']:.3g})"
+        for name in further_metrics(found.task)
+        if pick.get(f"{split}.{name}") is not None and base.get(f"{split}.{name}") is not None
+    ]
+    return [f"On {split}, too: {', '.join(figures)}."] if figures and pick is not base else []
+
+
 def _luck(unit: Unit, dev: float, test: float) -> str:
     gap = unit.points(dev - test)
-    word = "as much" if gap.startswith("+0.0 ") else f"{gap[1:]} {'less' if gap[0] == '+' else 'more'}"
-    return f"Dev said {unit.points(dev)}; test says {word}: what dev says of its own pick is partly luck."
+    if gap.startswith("+0.0 "):
+        return f"Dev said {unit.points(dev)}; test says as much."
+    if gap[0] == "+":
+        return f"Dev said {unit.points(dev)}; test says {gap[1:]} less: what dev says of its own pick is partly luck."
+    return f"Dev said {unit.points(dev)}; test says {gap[1:]} more."
 
 
 def _no_pick(found: Findings) -> str:

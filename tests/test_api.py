@@ -160,3 +160,14 @@ def test_every_variant_has_its_prompt_in_a_fence_that_holds(tmp_path: Path) -> N
         assert f"`````text\n{text}" in page
         assert "## system" in page
         assert "- tone: short" in page
+
+
+def test_the_winner_says_which_inputs_it_lacks_and_which_it_does_not_know(run: pl.Run) -> None:
+    with pytest.raises(pl.BadInput) as caught:
+        run.winner.messages(mesage="my card was charged twice")
+    assert str(caught.value).splitlines() == [
+        "the input `message` is missing. The template t reads: message.",
+        "there is no input `mesage`. Did you mean 'message'?",
+    ]
+    with pytest.raises(pl.BadInput, match=r"^the input `message` is missing\. The template t reads: message\.$"):
+        run.winner.messages()

@@ -414,7 +414,8 @@ def test_a_path_to_no_experiment_says_what_is_wanted(tmp_path: Path, monkeypatch
         "bare": f"bare/experiment.yaml: there is no such file. {wanted}",
         "p/experimnt.yaml": "p/experimnt.yaml: there is no such file. Did you mean 'experiment.yaml'?",
         "no/where": "no/where: there is no such file. There is no folder 'no', either.",
-        "p/rows.csv": "p/rows.csv:1: the file must hold `key: value` lines. It needs data, templates and endpoint.",
+        "p/rows.csv": f"p/rows.csv: this is a table of rows, not an experiment. {wanted}",
+        "p/templates/plain.j2": f"p/templates/plain.j2: this is a template, not an experiment. {wanted}",
     }
     for typed, sentence in cases.items():
         code, output = command("mine", typed)

@@ -392,3 +392,10 @@ def test_parquet_keeps_types(tmp_path):
     assert "not a parquet file" in told(write(tmp_path, "e.parquet", b"oops"))[0]
     parquet.write_table(pyarrow.table({"t": [b"bytes"], "label": ["x"]}), path)
     assert "bytes" in told(path)[0]
+
+
+def test_a_csv_with_semicolons_is_told_as_such(tmp_path):
+    """As spreadsheets of many countries save them; a column may still be called ``a;b`` beside others."""
+    path = write(tmp_path, "d.csv", "text;label\nfine, thanks;good\nno;bad\n")
+    assert told(path) == ["d.csv:1: the cells are separated by ;. Save it with commas, or as .tsv with tabs."]
+    assert [row["a;b"] for row in read_rows(write(tmp_path, "e.csv", "a;b,label\n1,2\n"))] == ["1"]

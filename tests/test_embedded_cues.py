@@ -22,7 +22,8 @@ def chat(*turns: tuple[str, str]) -> list[dict[str, str]]:
     return [{"role": role, "content": text} for role, text in turns]
 
 
-word = st.from_regex(r"\A[a-z]{3,9}(_[a-z]{3,7})?\Z").filter(lambda w: w not in ("and", "the", "etc", "either"))
+JOINING = "and the etc either that which whose for from when while where because given using with are then you your"
+word = st.from_regex(r"\A[a-z]{3,9}(_[a-z]{3,7})?\Z").filter(lambda w: w not in JOINING.split())
 some_labels = st.lists(word, min_size=2, max_size=8, unique=True)
 
 

@@ -727,3 +727,43 @@ def test_any_text_is_an_experiment_or_bad_input(project: Project, text: str) -> 
 def test_any_set_is_an_experiment_or_bad_input(project: Project, overrides: list[str]) -> None:
     """Whatever follows --set."""
     loads_or_tells(project(FULL), overrides)
+
+
+# --- near misses ---
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("temprature", "temperature"), ("Temperature", "temperature"), ("max_token", "max_tokens"), ("stops", "stop")],
+)
+def test_a_parameter_that_is_nearly_a_known_one_is_a_problem(project: Project, name: str, meant: str) -> None:
+    """An endpoint would ignore it, and the run would be another than was asked for."""
+    said = f"there is no parameter '{name}'. Did you mean '{meant}'?"
+    assert problems(project(params=f"{{{name}: [0, 1]}}")) == [f"experiment.yaml:4: `params.{name}`: {said}"]
+    assert problems(project(), f"params.{name}=0") == [f"--set params.{name}: `params.{name}`: {said}"]
+    [one] = problems(project(models=f"[{{id: small, params: {{{name}: 1}}}}]"))
+    assert one.endswith(said)
+
+
+def test_other_parameters_belong_to_the_endpoint(project: Project) -> None:
+    names = (
+        "max_new_tokens",
+        "repetition_penalty_range",
+        "min_tokens",
+        "top_n_sigma",
+        "guided_json",
+        "enable_thinking",
+    )
+    written = ", ".join(f"{name}: 1" for name in names)
+    assert tuple(Experiment.load(project(params=f"{{{written}}}")).params) == names
+
+
+@pytest.mark.parametrize(("name", "what"), [("templates/a.j2", "a template"), ("rows.csv", "a table of rows")])
+def test_a_file_that_is_something_else_is_called_what_it_is(project: Project, name: str, what: str) -> None:
+    path = project().parent / name
+    with pytest.raises(BadInput) as caught:
+        Experiment.load(path)
+    remedy = "Name an experiment.yaml, or the folder that holds one."
+    assert str(caught.value) == f"{path}: this is {what}, not an experiment. {remedy}"
+    with pytest.raises(BadInput, match="there is no such file"):
+        Experiment.load(path.with_name(f"no-{path.name}"))

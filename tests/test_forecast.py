@@ -114,3 +114,22 @@ def test_a_search_that_never_ends_by_itself_is_planned_all_the_same(tmp_path: Pa
     assert plan.variants == 6
     assert plan.search_calls == 54
     assert math.isfinite(plan.tokens_in)
+
+
+def test_the_plan_refuses_what_the_run_would_refuse(tmp_path: Path) -> None:
+    """A budget that cannot pay for the test is said before anything is asked, and leaves no folder behind."""
+    path = project(tmp_path, search={**FULL, "budget": {"calls": 50}})
+    for command in ("plan", "mine"):
+        done = CliRunner().invoke(app, [command, str(path)])
+        assert done.exit_code == 2
+        assert "the budget cannot pay for the test: 3 finalists and the baseline on 30 test rows" in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_points_that_are_not_tried_are_explained(tmp_path: Path) -> None:
+    holes = {"exclude": [{"tone": "kind", "place": "last"}]}
+    path = project(tmp_path, space=holes, search={**HALVING, "budget": {"calls": 120}})
+    prepared = prepare(Experiment.load(path).parsed)
+    plan = forecast(prepared)
+    assert (plan.points, plan.holes) == (6, 1)
+    assert "6 variants in the space (1 excluded)" in plan_lines(prepared, plan)[0]

@@ -319,3 +319,55 @@ def test_limit_keeps_the_first_rows_of_the_shared_order_and_no_test_leaves_test_
     assert some.rows.test == whole.rows.test[:3]
     assert prepare(experiment, test=False).rows.test == ()
     assert len({whole.identity, some.identity, prepare(experiment, test=False).identity}) == 3
+
+
+# --- notes that stop nothing ---
+
+
+def noted(template: str, project: Project, *overrides: str) -> list[str]:
+    project.write("templates/plain.j2", template)
+    return [each for each in prepare(Experiment.load("p", overrides)).rows.notes if "send the same" in each]
+
+
+CHOOSING = "---\nchoices: {{tone: [none, brief, long]}}\n{more}---\n{body}{{{{ message }}}}{{{{ demos | length }}}}\n"
+SAME = "note: p/templates/plain.j2: the values none and brief of `tone` send the same prompt"
+
+
+def test_a_misspelt_comparison_of_a_slot_is_told(project: Project) -> None:
+    """Nothing else shows it: the template renders, and two variants are one."""
+    body = '{% if tone == "breif" %}Be brief.{% elif tone == "long" %}Take your time.{% endif %}'
+    assert noted(CHOOSING.format(more="", body=body), project) == [SAME]
+    assert noted(CHOOSING.format(more="", body=body.replace("breif", "brief")), project) == []
+
+
+def test_values_that_only_their_parser_tells_apart_are_no_mistake(project: Project) -> None:
+    body = '{% if tone == "long" %}Take your time.{% endif %}'
+    same = noted(
+        CHOOSING.format(more="answer: {by: tone, none: label, brief: label, long: last-line}\n", body=body), project
+    )
+    assert same == [SAME]
+    more = "answer: {by: tone, none: label, brief: last-line, long: last-line}\n"
+    assert noted(CHOOSING.format(more=more, body=body), project) == []
+
+
+def test_a_slot_that_matters_only_beside_another_value_is_no_mistake(project: Project) -> None:
+    """Bank.k is 0 at first, and how demos look shows only where there are some."""
+    body = "{% for demo in demos %}{{ tone }}: {{ demo.message }}{% endfor %}"
+    assert noted(CHOOSING.format(more="", body=body), project) == []
+    assert noted(CHOOSING.format(more="", body=body), project, "bank.k=[0]") == [
+        SAME.replace("none and brief", "none, brief and long")
+    ]
+
+
+def test_remembered_splits_that_win_over_other_shares_are_told(project: Project) -> None:
+    project.write("rows.csv", ROWS + more(88))
+    rows = rows_of(project, "data.split.dev=0.5")
+    save(project.folder / "splits.csv", rows.splits)
+    again = rows_of(project, "data.split.dev=0.8")
+    [note] = again.notes
+    assert note == (
+        "note: splits.csv remembers 50 dev and 50 test rows; `data.split` asks for other shares. "
+        "Rows do not move: delete splits.csv to split anew"
+    )
+    for shares in ((), ("data.split.dev=0.5",), ("data.split.dev=0.55",)):
+        assert rows_of(project, *shares).notes == ()

@@ -428,3 +428,37 @@ def test_a_budget_that_ends_in_mid_round_leaves_finalists(tmp_path: Path) -> Non
     depths = {row["dev_n"] for row in run.rows}
     assert len(depths) > 1, "the budget ended in mid-round"
     assert len(run.findings.choice.finalists) == 2
+
+
+def test_known_answers_cost_what_they_cost_today(server: FaultServer, tmp_path: Path) -> None:
+    """A changed price is a new run whose answers are known, and its table is at the new price."""
+    path = small(tmp_path, server)
+    cheap = start(path, "models=[{id: tiny, price: {input: 1, output: 1}}]")
+    dear = start(path, "models=[{id: tiny, price: {input: 100, output: 100}}]")
+    assert cheap.id != dear.id
+    by = {row["variant"]: row["usd_per_1k"] for row in cheap.rows}
+    assert all(row["usd_per_1k"] == pytest.approx(100 * by[row["variant"]], rel=1e-4) for row in dear.rows)
+    assert not sum(row["usd"] for row in dear.rows), "nothing was spent on what was known"
+
+
+def test_only_a_whole_run_becomes_the_table_of_the_experiment(tmp_path: Path) -> None:
+    path = project(tmp_path, rows=20)
+    whole_run = start(path)
+    before = (tmp_path / "results.csv").read_bytes()
+    for options in ({"limit": 3}, {"test": False}):
+        reduced = start(path, **options)
+        assert (reduced.folder / "results.csv").is_file()
+        assert reduced.id != whole_run.id
+    assert (tmp_path / "results.csv").read_bytes() == before
+
+
+def test_the_embedded_engine_is_stamped_however_it_is_reached(tmp_path: Path) -> None:
+    from promptlab.embedded.server import Server
+
+    with Server() as served:
+        run = start(project(tmp_path, rows=12, endpoint={"base_url": served.base_url}))
+    assert {"embedded"} < set(run.rows[0]["engine"].split()), "the host, and what it really is"
+
+
+def test_a_run_shows_itself_in_a_line(tmp_path: Path) -> None:
+    assert len(repr(start(project(tmp_path, rows=12)))) < 200

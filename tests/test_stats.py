@@ -186,9 +186,10 @@ def test_weighted_results_use_the_weighted_mean_and_kishs_rows() -> None:
     x, w = [1.0, 0.5, 0.0, 0.3], [2, 1, 1, 0]
     n = 16 / 6
     variance = (2 * 0.375**2 + 0.125**2 + 0.625**2) / 4 * n / (n - 1)
-    half = oracle.t.ppf(0.975, n - 1) * math.sqrt((variance + 1 / n) / n)
     assert mean(x, w) == 0.625
-    assert ends(rate_interval(x, w)) == pytest.approx((0.625 - half, 0.625 + half))
+    assert ends(rate_interval(x, w)) == (0.0, 1.0), "no mean of shares lies outside"
+    half = oracle.t.ppf(0.975, n - 1) * math.sqrt((49 * variance + 1 / n) / n)
+    assert ends(rate_interval([7 * each for each in x], w)) == pytest.approx((7 * 0.625 - half, 7 * 0.625 + half))
     assert paired(x, [0, 0, 0, 0], 0, w).n == 3
     rate = rate_interval([1, 1, 0], [2, 1, 1])
     assert ends(rate) == pytest.approx(proportion_confint(0.75 * n, n, method="wilson"))

@@ -11,8 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promptlab.errors import BadInput, Problem
+from promptlab.predict import Label
 from promptlab.template import Source, Template, load, parse
+from promptlab.template.files import _read
 from promptlab.template.lines import front_matter, whole_lines
+from promptlab.template.marks import Row
 
 SCOPE = {"demos": (), "passages": (), "labels": ()}
 
@@ -599,3 +602,46 @@ def test_content_decides_the_hash() -> None:
     source = "{% include 'part' %}"
     assert named("a", source) == named("b", source)
     assert len({named("a", source), named("a", source + "!"), named("a", source, "q")}) == 3
+
+
+# ---- names that values do not have
+
+
+def test_a_column_that_a_demo_lacks_is_told_with_the_nearest() -> None:
+    """And without the name of any class: who writes a template does not know them."""
+    demo = {"demos": (Row({"body": "b", "label": "l", "passages": ()}),), "passages": (Row({"id": "1", "text": "t"}),)}
+    assert refused("{{ demos[0].bdy }}", **demo) == "t/main.j2:1: a demo has no `bdy`. Did you mean 'body'?"
+    assert refused("{{ passages[0].txt }}", **demo) == "t/main.j2:1: a passage has no `txt`. Did you mean 'text'?"
+    labels = (Label("red", "warm"),)
+    assert refused("{{ labels[0].descripton }}", labels=labels).endswith(
+        "a label has no `descripton`. Did you mean 'description'?"
+    )
+    assert refused("{{ labels[0].desc }}", labels=labels).startswith("t/main.j2:1: a label has no `desc`.")
+    assert refused("{{ order.nubmer }}", order={"number": 3}).endswith(
+        "a mapping has no `nubmer`. Did you mean 'number'?"
+    )
+    for value in ("a", 3, [1], None, 1.5):
+        said = refused("{% macro m() %}x{% endmacro %}{{ m().foo if column == 'a' else column.foo }}", column=value)
+        assert "promptlab" not in said, said
+        assert "foo" in said
+
+
+# ---- which files are read
+
+
+def test_beside_a_template_without_a_folder_templates_only_what_it_includes_is_read(tmp_path: Path) -> None:
+    """Such a folder may be a home: nothing below it is anybody's business."""
+    (tmp_path / "parts" / "deep").mkdir(parents=True)
+    (tmp_path / "main.j2").write_text("{% include 'parts/one' %}{{ message }}")
+    (tmp_path / "parts" / "one.j2").write_text('{%- include "parts/deep/two.j2" -%}')
+    (tmp_path / "parts" / "deep" / "two.j2").write_text("two ")
+    (tmp_path / "parts" / "other.j2").write_text("other")
+    template = load([tmp_path / "main.j2"])[0]["main"]
+    assert chat(template, message="m") == [("user", "two m")]
+    assert set(_read(tmp_path).sources) == {"main.j2", "parts/one.j2", "parts/deep/two.j2"}
+
+
+def test_a_template_by_another_suffix_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("{{ message }}")
+    with pytest.raises(BadInput, match=r"t.txt: a template ends in .j2, .jinja, .jinja2. Rename it: t.j2"):
+        load([tmp_path / "t.txt"])

@@ -30,6 +30,7 @@ def mine(
     from promptlab.forecast import forecast
     from promptlab.prepare import opened
     from promptlab.run import mine as run_mine
+    from promptlab.run import runs_of
 
     out = console(error=as_json)
     prepared = opened(experiment, overrides or (), limit, test=not no_test, keys=True)
@@ -42,6 +43,10 @@ def mine(
     if asking and not typer.confirm("Go on?", default=True, err=as_json):
         out.print("Nothing was spent.")
         raise typer.Exit(0)
+    known = runs_of(loaded) / prepared.identity
+    if not fresh and (known / "run.sqlite").exists():
+        state = "is complete, its answers are known" if (known / "results.csv").exists() else "goes on"
+        out.print(f"run {prepared.identity} {state}", highlight=False, markup=False)
     with progress(out, loaded.search.budget) as watch:
         run = run_mine(prepared, watch, fresh=fresh)
     if as_json:

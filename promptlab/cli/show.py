@@ -49,8 +49,17 @@ def leaderboard(rows: Sequence[Mapping[str, Any]], most: int = SHOWN) -> Board:
 
 def verdict_lines(run: Run) -> list[str]:
     """What a run says, and where its files are."""
-    own = run.prepared.experiment.folder / "results.csv"
-    return ["", *verdict(run.findings, run.rows), f"Tables: {own} and {run.folder}"]
+    experiment = run.prepared.experiment
+    lines = ["", *verdict(run.findings, run.rows)]
+    if run.test_reads > 1:
+        more = "bring new rows" if run.test_reads > 5 else "each reading makes a false winner likelier"
+        lines.append(f"{run.test_reads} runs have read these test rows by now: {more}.")
+    calls, usd = sum(row["calls"] for row in run.rows), sum(row.get("usd") or 0.0 for row in run.rows)
+    lines.append(f"{calls:,} calls asked{f', {dollars(usd)} spent' if usd else ''}.")
+    own = f"{experiment.folder / 'results.csv'} and " if run.whole else ""
+    pick = run.winner.variant.id
+    lines.append(f"Tables: {own}{run.folder}")
+    return [*lines, f"Look: promptlab render {experiment.path} --variant {pick} · promptlab compare {run.folder}"]
 
 
 def plan_lines(prepared: Prepared, expected: Forecast) -> list[str]:
@@ -62,9 +71,12 @@ def plan_lines(prepared: Prepared, expected: Forecast) -> list[str]:
     caps = [f"{budget.calls:,} calls" if budget.calls else "", f"{budget.tokens:,} tokens" if budget.tokens else "",
             dollars(budget.usd) if budget.usd else ""]  # fmt: skip
     cap = ", ".join(each for each in caps if each) or "none"
+    holes = f" ({expected.holes:,} excluded)" if expected.holes else ""
+    out = expected.points - expected.holes - expected.variants
+    left = f" ({out:,} left out: the budget or the allocator has no room)" if out > 1 else ""
     space = (
-        f"{experiment.name}: {expected.points:,} points in the space, {expected.variants - 1:,} tried beside the "
-        f"baseline on {expected.dev_rows} dev rows; {expected.test_rows} test rows are held out"
+        f"{experiment.name}: {expected.points:,} variants in the space{holes}, {expected.variants - 1:,} tried beside "
+        f"the baseline{left} on {expected.dev_rows} dev rows; {expected.test_rows} test rows are held out"
     )
     calls = (
         f"at most {total:,} calls ({expected.search_calls:,} search + {expected.test_calls:,} test) of about "

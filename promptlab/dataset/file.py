@@ -105,7 +105,11 @@ def _decode(data: bytes, path: str) -> str:
 
 
 def _csv(data: bytes, path: str) -> Table:
-    return _delimited(_decode(data, path), path, ",")
+    table = _delimited(_decode(data, path), path, ",")
+    if len(table.columns) == 1 and ";" in table.columns[0] and "," not in table.columns[0]:
+        remedy = "Save it with commas, or as .tsv with tabs."
+        raise BadInput(Problem("the cells are separated by ;", path, 1, remedy))
+    return table
 
 
 def _tsv(data: bytes, path: str) -> Table:

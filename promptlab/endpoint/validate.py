@@ -69,9 +69,14 @@ def _choice(choice: dict[str, Any], value: dict[str, Any], body: Mapping[str, An
         text=sound(text),
         finish_reason=sound(finish) if isinstance(finish, str) else "",
         usage=usage(value.get("usage"), body, sound(text + thinking)),
-        model=sound(value["model"]) if isinstance(value.get("model"), str) else "",
+        model=sound(_text(value.get("model"))),
         reasoning=sound(thinking),
+        fingerprint=sound(_text(value.get("system_fingerprint"))),
     )
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _content(content: Any) -> tuple[str, str] | None:

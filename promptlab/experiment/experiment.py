@@ -29,6 +29,10 @@ from promptlab.records import Model
 from promptlab.yaml_file import Key
 
 FILE = "experiment.yaml"
+OTHERS: Mapping[str, str] = {
+    **dict.fromkeys((".j2", ".jinja", ".jinja2"), "a template"),
+    **dict.fromkeys((".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"), "a table of rows"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +113,11 @@ def _file(path: Path) -> Path:
     try:
         if path.is_dir():
             path = path / FILE
-        if path.is_file():
+        if path.is_file() and path.suffix.lower() not in OTHERS:
             return path
+        if path.is_file():
+            what = f"this is {OTHERS[path.suffix.lower()]}, not an experiment"
+            raise BadInput(Problem(what, str(path), 0, f"Name an {FILE}, or the folder that holds one."))
         names = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
     except (OSError, ValueError):
         names = []

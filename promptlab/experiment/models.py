@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from promptlab.embedded import VERSION
-from promptlab.errors import BadInput, Problem
+from promptlab.errors import BadInput, Problem, nearest
 from promptlab.experiment.data import existing_file
 from promptlab.experiment.fields import is_number, is_whole
 from promptlab.experiment.file import EndpointFile, ModelFile, PriceFile
@@ -25,6 +26,11 @@ _RANGES: Mapping[str, tuple[str, float, float]] = {
     "presence_penalty": ("a number from -2 to 2", -2, 2),
 }
 _WHOLE = ("max_tokens", "max_completion_tokens")
+_KNOWN = (*_RANGES, *_WHOLE, "response_format", "stop", "seed", "user", "logit_bias", "logprobs", "top_logprobs",
+          "reasoning_effort", "reasoning", "verbosity", "prediction", "modalities", "metadata", "store", "service_tier",
+          "tools", "tool_choice", "parallel_tool_calls", "top_k", "min_p", "top_a", "typical_p", "min_tokens",
+          "repetition_penalty", "repeat_penalty", "length_penalty", "extra_body")  # fmt: skip
+_MISSPELT = 0.85  # difflib's likeness to a known name from which another name is taken for that one, misspelt
 
 
 def read_models(sheet: Sheet, endpoint: EndpointFile | None, models: list[ModelFile] | None) -> tuple[Model, ...]:
@@ -75,7 +81,10 @@ def _model(sheet: Sheet, place: int, file: ModelFile, default: EndpointFile) -> 
     if base_url == "embedded" and file.api_key_env:
         sheet.add((*key, "api_key_env"), "the embedded engine takes no key", "Leave api_key_env out.")
     price = _price(sheet, (*key, "price"), file.price) if file.price else None
-    params = {name: _param(sheet, (*key, "params", name), name, value) for name, value in (file.params or {}).items()}
+    params = {}
+    for name, value in (file.params or {}).items():
+        _misspelt(sheet, (*key, "params", name), name)
+        params[name] = _param(sheet, (*key, "params", name), name, value)
     free = Price() if base_url == "embedded" else None
     return Model(file.name or file.id, _endpoint(file, default, base_url), file.id, price or free, params)
 
@@ -102,6 +111,7 @@ def read_params(sheet: Sheet, params: Mapping[str, Any] | None) -> dict[str, tup
     found: dict[str, tuple[Any, ...]] = {}
     for name, value in (params or {}).items():
         key: Key = ("params", name)
+        _misspelt(sheet, key, name)
         values = value if isinstance(value, list) else [value]
         if not values:
             sheet.add(key, f"{spelt(key)} holds no value", "Give it one, or leave it out.")
@@ -111,6 +121,14 @@ def read_params(sheet: Sheet, params: Mapping[str, Any] | None) -> dict[str, tup
         places = [(*key, place) if isinstance(value, list) else key for place in range(len(values))]
         found[name] = tuple(_param(sheet, at, name, each) for at, each in zip(places, values, strict=True))
     return found
+
+
+def _misspelt(sheet: Sheet, key: Key, name: str) -> None:
+    """Note a name that is nearly a known one. Others are an endpoint's own, also those that lengthen a known one."""
+    if name in _KNOWN or name in _OURS or name.startswith(tuple(f"{known}_" for known in _KNOWN)):
+        return
+    if any(difflib.SequenceMatcher(None, name, known).ratio() >= _MISSPELT for known in _KNOWN):
+        sheet.add(key, f"{sheet.name(key)}: there is no parameter {name!r}", nearest(name, _KNOWN))
 
 
 def _param(sheet: Sheet, key: Key, name: str, value: Any) -> Any:

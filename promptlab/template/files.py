@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from promptlab.template.template import Source, Template, parse
 
 ROOT = "templates"
 SUFFIXES = (".j2", ".jinja", ".jinja2")
+_LINK = re.compile(r"""\{%[-+]?\s*(?:include|extends|import|from)\s+(["'])(.+?)\1""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,10 @@ def load(paths: Iterable[Path]) -> tuple[dict[str, Template], dict[str, Source]]
     for path in dict.fromkeys(paths):
         root = root_of(path)
         name = path.relative_to(root).as_posix()
+        if path.suffix not in SUFFIXES:
+            what, remedy = f"a template ends in {', '.join(SUFFIXES)}", f"Rename it: {path.stem}.j2"
+            problems.append(Problem(what, str(path), 0, remedy))
+            continue
         if root not in folders:
             folders[root] = _read(root)
         folder = folders[root]
@@ -67,16 +73,37 @@ def _parsed(name: str, folder: Folder) -> Template:
 
 
 def _read(root: Path) -> Folder:
-    """Every template file below the root. Files that nobody uses may be broken."""
+    """Every template file below a folder ``templates``; of another one, what is in it and what that includes.
+
+    A folder of another name may be anybody's home. Files that nobody uses may be broken.
+    """
     folder = Folder({}, {})
-    for path in sorted(each for each in root.rglob("*") if each.suffix in SUFFIXES and each.is_file()):
+    below = root.rglob("*") if root.name == ROOT else root.glob("*")
+    todo = sorted(each for each in below if each.suffix in SUFFIXES and each.is_file())
+    while todo:
+        path = todo.pop()
         name = path.relative_to(root).as_posix()
-        try:
-            data = path.read_bytes()
-            folder.sources[name] = Source(data.decode("utf-8"), str(path))
-        except UnicodeDecodeError as error:
-            line = error.object[: error.start].count(b"\n") + 1
-            folder.unreadable[name] = Problem("the file is not UTF-8 text", str(path), line, "Save it as UTF-8.")
-        except OSError as error:
-            folder.unreadable[name] = Problem(f"the file cannot be read: {error.strerror}", str(path))
+        if name in folder.sources or name in folder.unreadable:
+            continue
+        _add(path, name, folder)
+        if root.name != ROOT and name in folder.sources:
+            todo += _linked(folder.sources[name].text, root)
     return folder
+
+
+def _linked(text: str, root: Path) -> list[Path]:
+    """The files in folders below the root that a template includes, extends or imports; ``.j2`` may be left out."""
+    names = [match[2] for match in _LINK.finditer(text) if ".." not in match[2] and not match[2].startswith("/")]
+    paths = [path for name in names for path in (root / name, root / f"{name}.j2")]
+    return [path for path in paths if path.suffix in SUFFIXES and path.is_file()]
+
+
+def _add(path: Path, name: str, folder: Folder) -> None:
+    try:
+        data = path.read_bytes()
+        folder.sources[name] = Source(data.decode("utf-8"), str(path))
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        folder.unreadable[name] = Problem("the file is not UTF-8 text", str(path), line, "Save it as UTF-8.")
+    except OSError as error:
+        folder.unreadable[name] = Problem(f"the file cannot be read: {error.strerror}", str(path))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import FunctionLoader, StrictUndefined, TemplateNotFound, nodes
+from jinja2 import FunctionLoader, TemplateNotFound, nodes
 from jinja2.compiler import Frame
 from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension
@@ -17,6 +17,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from promptlab.template.lines import INCLUDE_LINES, FrontMatter
 from promptlab.template.marks import Mark, as_json, concat, finalize, turns
+from promptlab.template.undefined import Unknown
 
 LARGEST = 1_000_000  # characters, items or bits that an expression may make by multiplying
 ROLES = ("system", "developer", "user", "assistant")
@@ -147,7 +148,7 @@ class Environment(ImmutableSandboxedEnvironment):
 
     def __init__(self, lookup: Callable[[str], tuple[FrontMatter, str] | None]) -> None:
         super().__init__(
-            extensions=[Tags], undefined=StrictUndefined, finalize=finalize, autoescape=False,
+            extensions=[Tags], undefined=Unknown, finalize=finalize, autoescape=False,
             cache_size=-1, auto_reload=False,
         )  # fmt: skip
         self.globals.pop("lipsum", None)

@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Template as Compiled
 from jinja2 import TemplateError
-from jinja2.exceptions import SecurityError
+from jinja2.exceptions import SecurityError, UndefinedError
 
 from promptlab.errors import BadInput, Problem, nearest
 from promptlab.records import Message, Slot
@@ -65,12 +65,14 @@ class Template:
         if found is None and isinstance(error, StreamError):
             found = misplaced_at(self.compiled, scope)
         path, line = found or (self.path, 0)
-        what = str(error) or type(error).__name__
-        if isinstance(error, SecurityError):
+        what, remedy = str(error) or type(error).__name__, ""
+        if isinstance(error, UndefinedError):
+            what, _, remedy = what.partition("\n")
+        elif isinstance(error, SecurityError):
             what = f"the sandbox does not allow this: {what}"
         elif not isinstance(error, (TemplateError, StreamError)):
             what = f"{type(error).__name__}: {what}"
-        return Problem(what, path, line)
+        return Problem(what, path, line, remedy)
 
 
 def parse(name: str, sources: Mapping[str, Source]) -> Template:

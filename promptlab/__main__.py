@@ -1,0 +1,5 @@
+"""``python -m promptlab`` is the command ``promptlab``."""
+
+from promptlab.cli import main
+
+main()

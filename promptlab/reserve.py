@@ -1,0 +1,58 @@
+"""What is kept back for the test: the calls of the baseline and the finalists, at their worst case."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from promptlab.errors import BadInput
+from promptlab.meter import Cost, cap_of, worst_case
+from promptlab.predict import Task
+from promptlab.prepare import Prepared
+from promptlab.records import Example, Variant
+from promptlab.view import View
+
+
+def reserve(task: Task, test: Sequence[Example], repeats: int, cap: Cost) -> Callable[[View], Cost]:
+    """How much the test calls of the baseline and of any finalists can cost at most, for the variants still alive."""
+    counted = math.isinf(cap.tokens) and math.isinf(cap.usd)
+    known: dict[str, Cost] = {}
+
+    def bound(variant: Variant) -> Cost:
+        if variant.id not in known:
+            prompt = task.prompt(variant)
+            costs = [worst_case(prompt.request(prompt.messages(example))) for example in test]
+            known[variant.id] = sum(costs, Cost()) * repeats
+        return known[variant.id]
+
+    def held(view: View) -> Cost:
+        seats = min(view.finalists, view.space.size)
+        calls = (seats + 1) * len(test) * repeats
+        if counted or not test:
+            return Cost(calls)
+        costs = [bound(view.variants[v]) for v in range(1, len(view.variants)) if view.live[v]] or [
+            bound(view.variants[0])
+        ]
+        tokens = sum(sorted((c.tokens for c in costs), reverse=True)[:seats])
+        usd = sum(sorted((c.usd for c in costs), reverse=True)[:seats])
+        base = bound(view.variants[0])
+        return Cost(calls, tokens + base.tokens, usd + base.usd)
+
+    return held
+
+
+def check_reserve(prepared: Prepared, held: Cost) -> None:
+    """Raise BadInput where the budget cannot pay for the test and a first call."""
+    cap = cap_of(prepared.experiment.search.budget)
+    if (held + Cost(1)).within(cap):
+        return
+    experiment = prepared.experiment
+    needs = [f"{held.calls:,.0f} calls"]
+    needs += [f"{held.tokens:,.0f} tokens"] if cap.tokens < math.inf else []
+    needs += [f"${held.usd:,.4f}"] if cap.usd < math.inf else []
+    what = (
+        f"the budget cannot pay for the test: {experiment.search.finalists} finalists and the baseline on "
+        f"{len(prepared.rows.test)} test rows may take {', '.join(needs)}"
+    )
+    remedy = "Raise search.budget, lower search.finalists, or use --no-test."
+    raise BadInput(experiment.problem(("search", "budget"), what, remedy))
