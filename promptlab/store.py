@@ -42,9 +42,9 @@ class Store:
 
     def __init__(self, run: Path, cache: Path | None) -> None:
         self.path = run
-        self._run = Database(run, _CALLS + ";" + _RUN)
+        self._run = _grown(Database(run, _CALLS + ";" + _RUN))
         try:
-            self._cache = Database(cache, _CALLS) if cache else None
+            self._cache = _grown(Database(cache, _CALLS)) if cache else None
         except BaseException:
             self._run.close()
             raise
@@ -135,6 +135,14 @@ class Store:
             self._cache = Database(self._cache.path, _CALLS)
             self._cache.notes.append(str(error))
             return self._cache.rows(statement, values)
+
+
+def _grown(database: Database) -> Database:
+    """The database with the columns that an earlier version did not have: answers outlive an upgrade."""
+    known = {column[1] for column in database.rows("pragma table_info(calls)")}
+    if "fingerprint" not in known:
+        database.rows("alter table calls add column fingerprint text")
+    return database
 
 
 def _row(call: Call) -> tuple[Any, ...]:

@@ -342,3 +342,16 @@ def test_a_rung_never_plans_more_than_the_calls_left(
         assert goal == rows
     if calls >= variants + 1:
         assert goal > depth
+
+
+@pytest.mark.parametrize("calls", [500, 1200, 2500, math.inf])
+def test_nobody_falls_on_hardly_more_evidence(calls: float) -> None:
+    """Every rung is half as deep again as the one before, or the last one that the calls allow."""
+    variants, depth, rows, seats = 64, 0, 215, 5
+    depths = []
+    while (goal := next_depth(variants, depth, rows, seats, calls)) > depth:
+        calls -= (variants + 1) * (goal - depth)
+        depths.append(goal)
+        depth, variants = goal, max(seats, math.ceil(variants / 2))
+    assert calls >= 0
+    assert all(after >= 1.5 * before for before, after in itertools.pairwise(depths[:-1]))

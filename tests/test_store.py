@@ -258,3 +258,20 @@ def test_reads_of_a_test_set_are_counted_by_run_and_a_damaged_count_is_kept_asid
     (tmp_path / "test_reads.json").write_text("[1]")
     assert note_read(tmp_path, rows, "r4") == 1
     assert (tmp_path / "test_reads.damaged.json").read_text() == "[1]"
+
+
+def test_answers_outlive_an_upgrade(tmp_path: Path) -> None:
+    """A cache of a version that knew one column less is read and written on."""
+    store = opened(tmp_path, "before")
+    store.record(call("k"))
+    store.close()
+    old = sqlite3.connect(tmp_path / "cache.sqlite")
+    old.execute("alter table calls drop column fingerprint")
+    old.close()
+    store = opened(tmp_path, "after")
+    found = store.known("k")
+    assert found is not None
+    assert found.completion == call("k").completion
+    store.record(call("new"))
+    assert store.known("new") == call("new")
+    store.close()

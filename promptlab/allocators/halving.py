@@ -17,7 +17,8 @@ from promptlab.view import Plan, View, block
 
 FEWEST = 8  # rows of the first rung
 SLOWEST = 2.0  # how much deeper each rung goes: at least twice
-FASTEST = 4.0  # and at most four times
+FASTEST = 4.0  # and at most four times, but for the first rungs, which are not shorter than FEWEST
+LEAST = 1.5  # how much deeper those go: nobody falls on hardly more evidence than in the rung before
 
 
 def halving(view: View, rng: np.random.Generator) -> Plan:  # noqa: ARG001 - ties fall by order of admission
@@ -75,7 +76,7 @@ def _ladder(variants: int, depth: int, end: int, seats: int, growth: float) -> l
     rungs = []
     while True:
         halvings = math.ceil(math.log2(variants / seats)) if variants > seats else 0
-        depth = min(end, max(math.floor(end / growth**halvings), FEWEST, depth + 1))
+        depth = min(end, max(math.floor(end / growth**halvings), FEWEST, math.ceil(LEAST * depth), depth + 1))
         rungs.append((variants, depth))
         if depth >= end:
             return rungs
