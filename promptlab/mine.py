@@ -22,7 +22,6 @@ from promptlab.records import Example, Flow, Prediction, Variant
 from promptlab.view import Plan, View
 
 Predict = Callable[[Variant, Example, int], Flow[Prediction]]
-Cell = tuple[int, int, int]  # variant row, dev column, repeat
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from promptlab.dataset import Dataset, load
 from promptlab.dataset.file import capped
 from promptlab.dataset.leak import overlaps
-from promptlab.dataset.split import SplitPlan, remember, split
+from promptlab.dataset.split import Shares, remember, split
 from promptlab.errors import BadInput, Problem
 from promptlab.experiment import Experiment
 from promptlab.records import Example, Split
@@ -75,7 +75,7 @@ def _one_file(experiment: Experiment) -> Rows:
         return _parts([dataset], dataset.folds, {}, experiment.seed)
     memory = remember(experiment.folder / MEMORY)
     shares = data.split
-    plan = SplitPlan(shares.train, shares.dev, shares.test, shares.seed)
+    plan = Shares(shares.train, shares.dev, shares.test, shares.seed)
     try:
         assigned = split(dataset.examples, plan, memory, needs_train=shares.train > 0)
     except BadInput as error:

@@ -116,7 +116,7 @@ async def execute(
             log.trace(found.view.round, {"phase": "final", "cells": len(tested)}, _asks(tested))
         if halt.reason is not None:
             raise halt.reason
-    engine = engine_of(prepared, (*found.predictions[:1], *tested[:1]))
+    engine = engine_of(prepared, (*found.predictions, *tested))
     return Findings(run, engine, task, found, choice, rows.test, tested, experiment.seed)
 
 

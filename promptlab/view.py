@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +22,8 @@ class View:
 
     ``dev`` stands in the shared, stratified item order: scoring its first n rows is scoring a fair sample of it.
     ``scores`` [variants, dev] is NaN where nothing was asked or the call failed; ``asked`` tells the two apart.
-    ``live`` marks the variants that no allocator dropped; the baseline always is. ``calls_left`` and ``share_left``
-    (of the tightest cap, 1 = nothing spent) are what the budget leaves for the search, test reserve taken off.
+    ``live`` marks the variants that no allocator dropped; the baseline always is. ``calls_left`` is
+    what the budget leaves for the search, the test reserve taken off.
     """
 
     space: Space
@@ -36,8 +36,6 @@ class View:
     round: int = 0
     finalists: int = 5
     calls_left: float = math.inf
-    share_left: float = 1.0
-    history: tuple[Mapping[str, int], ...] = field(default=())
 
     @property
     def weights(self) -> Scores:

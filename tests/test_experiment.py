@@ -112,7 +112,7 @@ def test_a_full_file_becomes_what_it_says(project: Project) -> None:
         ("card_lost", "12"),
     ]
     split = e.data.split
-    assert (split.train, split.dev, split.test, split.seed, e.data.split_all) == (0.3, 0.4, 0.3, 11, False)
+    assert (split.train, split.dev, split.test, split.seed, e.data.split.all) == (0.3, 0.4, 0.3, 11, False)
     assert e.templates == (path.parent / "templates/a.j2", path.parent / "templates/b.j2")
     assert e.bank
     assert (e.bank.path, e.bank.k, e.bank.select) == (path.parent / "bank.jsonl", (0, 4, 8), ("random", "nearest"))
@@ -176,7 +176,7 @@ def test_a_share_left_out_gets_the_rest(project: Project, split: str, expected: 
 def test_the_other_splits(project: Project) -> None:
     """`all`, a column, a file for each split, and train rows for demos by default."""
     e = Experiment.load(project(data="{path: rows.csv, label: intent, split: all}"))
-    assert e.data.split_all
+    assert e.data.split.all
     e = Experiment.load(project(data="{path: rows.csv, label: intent, split: {column: fold}}"))
     assert (e.data.split.column, e.data.columns.fold) == ("fold", "fold")
     e = Experiment.load(project(data="{path: {dev: rows.csv, test: bank.jsonl}, label: intent}"))

@@ -223,13 +223,13 @@ def test_ids_splits_and_columns_that_rows_lack_are_left_out_and_named(tmp_path: 
 def test_a_small_set_is_not_split_and_neither_is_one_that_says_the_same_throughout(tmp_path: Path) -> None:
     small = tickets(tmp_path / "small.csv", 8)
     assert run("init", tmp_path / "a", "--data", small, "--label", "team").exit_code == 0
-    assert made(tmp_path / "a").experiment.data.split_all
+    assert made(tmp_path / "a").experiment.data.split.all
     same = write_csv(
         tmp_path / "same.csv", ["text", "team"], [("the very same words in every row", "ab"[i % 2]) for i in range(40)]
     )
     done = run("init", tmp_path / "b", "--data", same, "--label", "team")
     assert done.exit_code == 0, done.output
-    assert made(tmp_path / "b").experiment.data.split_all
+    assert made(tmp_path / "b").experiment.data.split.all
 
 
 def test_nothing_that_is_there_is_overwritten_and_nothing_is_written_beside_it(tmp_path: Path) -> None:

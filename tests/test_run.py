@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fault_server import FaultServer, Reply, error
+from fault_server import FaultServer, Reply, error, ok
 from project import project
 from small_project import answer, stable, tables, write
 
@@ -458,6 +458,23 @@ def test_the_embedded_engine_is_stamped_however_it_is_reached(tmp_path: Path) ->
     with Server() as served:
         run = start(project(tmp_path, rows=12, endpoint={"base_url": served.base_url}))
     assert {"embedded"} < set(run.rows[0]["engine"].split()), "the host, and what it really is"
+
+
+def test_the_stamp_does_not_hang_on_the_first_answer(server: FaultServer, tmp_path: Path) -> None:
+    """The first call of the plan fails; the others tell who answers."""
+    endpoint = {"base_url": server.url, "max_retries": 0, "max_errors": 0.5, "concurrency": 1}
+    path = project(tmp_path, rows=12, endpoint=endpoint)
+    prepared = prepare(Experiment.load(path), test=False)
+    first = prepared.task.prompt(prepared.baseline).messages(prepared.rows.dev[0])[-1].content
+
+    def reply(body: Any) -> Reply:
+        asked = [each["content"] for each in body["messages"]]
+        return error(500) if asked[-1] == first else ok("billing", system_fingerprint="embedded@1")
+
+    server.default = reply
+    run = mine(prepared)
+    assert run.findings.search.predictions[0].status == "error"
+    assert "embedded" in run.rows[0]["engine"].split()
 
 
 def test_a_run_shows_itself_in_a_line(tmp_path: Path) -> None:

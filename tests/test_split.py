@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promptlab.dataset.leak import groups
-from promptlab.dataset.split import SplitPlan, remember, save, split
+from promptlab.dataset.split import Shares, remember, save, split
 from promptlab.errors import BadInput
 from promptlab.records import Example
 
@@ -50,7 +50,7 @@ def singles(draw, least=12, most=60):
 
 
 plans = st.builds(
-    SplitPlan,
+    Shares,
     st.none(),
     st.sampled_from([None, 0.3, 0.4]),
     st.sampled_from([None, 0.3]),
@@ -112,7 +112,7 @@ def test_adding_rows_moves_none_and_joins_groups_where_they_are(examples, plan, 
 @settings(max_examples=60, deadline=None)
 @given(singles(), plans, st.booleans(), st.randoms(use_true_random=False))
 def test_each_split_is_within_one_row_of_its_share_of_each_label_also_after_growth(examples, plan, needs_train, rng):
-    everything = SplitPlan(0.3, 0.4, 0.3, plan.seed)
+    everything = Shares(0.3, 0.4, 0.3, plan.seed)
     share = {"train": 0.3, "dev": 0.4, "test": 0.3} if needs_train else {"dev": 4 / 7, "test": 3 / 7}
     known = {}
     for count in (len(examples) // 2, len(examples)):
@@ -128,19 +128,19 @@ def test_each_split_is_within_one_row_of_its_share_of_each_label_also_after_grow
 
 
 def test_another_seed_gives_another_split():
-    assert split(rows(60), SplitPlan(seed=1), {}, False) != split(rows(60), SplitPlan(seed=2), {}, False)
+    assert split(rows(60), Shares(seed=1), {}, False) != split(rows(60), Shares(seed=2), {}, False)
 
 
 @pytest.mark.parametrize(
     ("plan", "needs_train", "expected"),
     [
-        (SplitPlan(), False, {"dev": 100, "test": 100}),
-        (SplitPlan(), True, {"train": 60, "dev": 70, "test": 70}),
-        (SplitPlan(0.3, 0.4, 0.3), True, {"train": 60, "dev": 80, "test": 60}),
-        (SplitPlan(0.2, 0.4, 0.4), False, {"dev": 100, "test": 100}),
-        (SplitPlan(train=0.5), True, {"train": 100, "dev": 50, "test": 50}),
-        (SplitPlan(dev=0.4, test=0.5), True, {"train": 20, "dev": 80, "test": 100}),
-        (SplitPlan(dev=0.8), False, {"dev": 160, "test": 40}),
+        (Shares(), False, {"dev": 100, "test": 100}),
+        (Shares(), True, {"train": 60, "dev": 70, "test": 70}),
+        (Shares(0.3, 0.4, 0.3), True, {"train": 60, "dev": 80, "test": 60}),
+        (Shares(0.2, 0.4, 0.4), False, {"dev": 100, "test": 100}),
+        (Shares(train=0.5), True, {"train": 100, "dev": 50, "test": 50}),
+        (Shares(dev=0.4, test=0.5), True, {"train": 20, "dev": 80, "test": 100}),
+        (Shares(dev=0.8), False, {"dev": 160, "test": 40}),
     ],
 )
 def test_default_and_given_fractions(plan, needs_train, expected):
@@ -152,7 +152,7 @@ def test_default_and_given_fractions(plan, needs_train, expected):
 
 def test_many_labels_of_one_row_each_still_halve_the_set():
     """Free text answers: rounding in each stratum must not add up."""
-    done = split([row(key, f"answer {key} x") for key in range(101)], SplitPlan(), {}, True)
+    done = split([row(key, f"answer {key} x") for key in range(101)], Shares(), {}, True)
     counts = Counter(done.values())
     assert abs(counts["train"] - 30.3) <= 1
     assert abs(counts["dev"] - 35.35) <= 1
@@ -161,36 +161,36 @@ def test_many_labels_of_one_row_each_still_halve_the_set():
 def test_numbers_with_many_values_are_no_strata_but_few_are():
     amounts = [row(key, str(key % 30), "x" * (key + 1)) for key in range(60)]
     classes = [row(key, str(key % 3), "x" * (key + 1)) for key in range(60)]
-    done = split(classes, SplitPlan(), {}, False)
+    done = split(classes, Shares(), {}, False)
     assert Counter((each.label, done[each.id]) for each in classes) == {
         (label, place): 10 for label in "012" for place in ("dev", "test")
     }
-    done = split(amounts, SplitPlan(), {}, False)
+    done = split(amounts, Shares(), {}, False)
     assert Counter(done.values()) == {"dev": 30, "test": 30}
     assert Counter((each.label, done[each.id]) for each in amounts).most_common(1)[0][1] == 2
 
 
 def test_the_first_accepted_answer_is_the_stratum():
     examples = [row(key, ("yes" if key % 2 else "no", f"also {key}"), "x" * (key + 1)) for key in range(40)]
-    done = split(examples, SplitPlan(), {}, False)
+    done = split(examples, Shares(), {}, False)
     assert Counter(done[each.id] for each in examples if each.label[0] == "yes") == {"dev": 10, "test": 10}
 
 
 def test_train_grows_only_out_of_dev():
     """First nothing needs train; later it is drawn from dev, in every label, and then nothing moves again."""
-    first = split(rows(90), SplitPlan(), {}, False)
-    later = split(rows(90), SplitPlan(), first, True)
+    first = split(rows(90), Shares(), {}, False)
+    later = split(rows(90), Shares(), first, True)
     assert {key for key, place in later.items() if place == "test"} == {k for k, p in first.items() if p == "test"}
     assert Counter(later.values())["train"] == pytest.approx(45 * 0.3 / 0.65, abs=1.5)
     assert {rows(90)[int(key[2:])].label for key, place in later.items() if place == "train"} == {"a", "b", "c"}
-    assert split(rows(90), SplitPlan(), later, True) == later
-    grown = split(rows(200), SplitPlan(), later, True)
+    assert split(rows(90), Shares(), later, True) == later
+    grown = split(rows(200), Shares(), later, True)
     assert {key: grown[key] for key in later} == later
 
 
 def test_rows_in_train_stay_there_when_nothing_needs_train_any_more():
-    first = split(rows(60), SplitPlan(), {}, True)
-    later = split(rows(120), SplitPlan(), first, False)
+    first = split(rows(60), Shares(), {}, True)
+    later = split(rows(120), Shares(), first, False)
     assert {key: later[key] for key in first} == first
     assert Counter(later.values())["train"] == Counter(first.values())["train"]
     assert abs(Counter(later.values())["dev"] - Counter(later.values())["test"]) <= 2
@@ -198,10 +198,10 @@ def test_rows_in_train_stay_there_when_nothing_needs_train_any_more():
 
 def test_a_dev_row_in_one_group_with_a_test_row_does_not_become_train():
     text = "please tell me where the parcel is that I ordered"
-    first = split(rows(40), SplitPlan(), {}, False)
+    first = split(rows(40), Shares(), {}, False)
     known = {**first, "idd": "dev", "idt": "test"}
     examples = [*rows(40), row("d", "a", text), row("t", "a", text)]
-    later = split(examples, SplitPlan(), known, True)
+    later = split(examples, Shares(), known, True)
     assert (later["idd"], later["idt"]) == ("dev", "test")
 
 
@@ -216,38 +216,38 @@ def test_a_dev_row_in_one_group_with_a_test_row_does_not_become_train():
 )
 def test_a_new_row_that_joins_split_rows_goes_to_the_held_out_side(places, expected):
     """Nothing that is learnt from gains a copy of a held-out row."""
-    base = split(rows(40), SplitPlan(), {}, True)
+    base = split(rows(40), Shares(), {}, True)
     one, two = row("p", "a", "apple banana cherry", "g1"), row("q", "a", "lemon mango nutmeg", "g2")
     known = {**base, "idp": places[0], "idq": places[1]}
     bridges = [row("b", "a", "apple banana cherry", "g2")]
-    done = split([*rows(40), one, two, *bridges], SplitPlan(), known, True)
+    done = split([*rows(40), one, two, *bridges], Shares(), known, True)
     assert (done["idp"], done["idq"], done["idb"]) == (*places, expected)
 
 
 def test_near_duplicates_land_together():
     text = "I would like to know when my parcel is going to arrive at home{}"
     pairs = [row(f"n{key}", "a", text.format(mark)) for key, mark in enumerate(["", "!", " please", " please?"])]
-    done = split([*rows(40), *pairs], SplitPlan(), {}, True)
+    done = split([*rows(40), *pairs], Shares(), {}, True)
     assert len({done[each.id] for each in pairs}) == 1
 
 
 @pytest.mark.parametrize("needs_train", [False, True])
 def test_too_few_rows_are_refused_with_counts_and_remedy(needs_train):
     with pytest.raises(BadInput, match=r"too few rows for .*3 rows in 3 groups.*`split: all`"):
-        split(rows(3), SplitPlan(), {}, needs_train)
+        split(rows(3), Shares(), {}, needs_train)
     with pytest.raises(BadInput, match=r"30 rows in 1 groups give"):
-        split([row(key, group="one") for key in range(30)], SplitPlan(), {}, False)
+        split([row(key, group="one") for key in range(30)], Shares(), {}, False)
 
 
 @pytest.mark.parametrize(
     ("plan", "message"),
     [
-        (SplitPlan(0.5, 0.4, 0.3), "add up to 1.2"),
-        (SplitPlan(0.1, 0.1, 0.1), "add up to 0.3"),
-        (SplitPlan(dev=-0.1), "split.dev is -0.1"),
-        (SplitPlan(dev=1.0), "no rows for test"),
-        (SplitPlan(test=0.0), "no rows for test"),
-        (SplitPlan(train=0.0), "no rows for train"),
+        (Shares(0.5, 0.4, 0.3), "add up to 1.2"),
+        (Shares(0.1, 0.1, 0.1), "add up to 0.3"),
+        (Shares(dev=-0.1), "split.dev is -0.1"),
+        (Shares(dev=1.0), "no rows for test"),
+        (Shares(test=0.0), "no rows for test"),
+        (Shares(train=0.0), "no rows for train"),
     ],
 )
 def test_fractions_that_cannot_be_are_refused(plan, message):
@@ -260,7 +260,7 @@ def test_five_thousand_rows_are_split_in_under_five_seconds():
     examples = [row(key, rng.choice("abcd"), " ".join(rng.choices(WORDS, k=12)) + "x" * key) for key in range(500)]
     examples += [row(f"m{key}", rng.choice("abcd"), " ".join(rng.choices(BOOK, k=12))) for key in range(4500)]
     start = time.process_time()
-    done = split(examples, SplitPlan(), {}, True)
+    done = split(examples, Shares(), {}, True)
     assert time.process_time() - start < 5
     assert len(done) == 5000
 

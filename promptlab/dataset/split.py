@@ -33,7 +33,7 @@ _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class SplitPlan:
+class Shares:
     """Fractions of the rows; None = by the default rule. Without train, dev and test keep their proportion."""
 
     train: float | None = None
@@ -43,7 +43,7 @@ class SplitPlan:
 
 
 def split(
-    examples: Sequence[Example], plan: SplitPlan, remembered: Mapping[str, Split], needs_train: bool
+    examples: Sequence[Example], plan: Shares, remembered: Mapping[str, Split], needs_train: bool
 ) -> dict[str, Split]:
     """The split of each example by id. Depends on ids, content, memory and seed, never on the order of rows.
 
@@ -69,7 +69,7 @@ def split(
     return {example.id: done[example.id] for example in examples}
 
 
-def _shares(plan: SplitPlan, needs_train: bool) -> dict[Split, float]:
+def _shares(plan: Shares, needs_train: bool) -> dict[Split, float]:
     """The fraction of each split that takes rows. What is not given shares the rest, train : dev : test as 30:35:35."""
     given = {name: value for name in _SPLITS if (value := getattr(plan, name)) is not None}
     total = sum(given.values())

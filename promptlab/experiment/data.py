@@ -53,11 +53,6 @@ class Data:
     split: SplitPlan = field(default_factory=SplitPlan)
 
     @property
-    def split_all(self) -> bool:
-        """Whether every row is dev and there is no test."""
-        return self.split.all
-
-    @property
     def may_train(self) -> bool:
         """Whether rows may be train rows (only the rows know where a column says it)."""
         if "all" not in self.paths:
