@@ -29,6 +29,9 @@ class Log(Protocol):
     def known(self, key: str) -> Call | None:
         """The call of this key, if it was ever answered."""
 
+    def found(self, key: str) -> Call | None:
+        """As ``known``, for a key that is asked for the first time since the log was opened."""
+
     def record(self, call: Call) -> None:
         """Keep a call that was made or found."""
 
@@ -142,7 +145,8 @@ class Driver:
         call: Call | None = None
         flying = self._flying[request.key] = asyncio.get_running_loop().create_future()
         try:
-            call = await self._known(request) or await self._send(request, held)
+            known = self.log.found(request.key)
+            call = await self._at_list_price(request, known) if known else await self._send(request, held)
             flying.set_result(call)
         except BaseException as error:
             if not flying.done():
@@ -163,21 +167,21 @@ class Driver:
     async def _again(self, request: Request) -> Call:
         """A key that was asked before in this run: joined while in flight, else read from the log. Costs nothing."""
         flying = self._flying.get(request.key)
-        call = await asyncio.shield(flying) if flying else await self._known(request)
+        call = await asyncio.shield(flying) if flying else self.log.known(request.key)
         if call is None:  # it failed meanwhile
             return await self._ask(request)
-        return replace(call, cached=True)
+        return replace(await self._at_list_price(request, call), cached=True)
 
-    async def _known(self, request: Request) -> Call | None:
-        """The call as it is known, at today's price: what an answer cost then is not what it costs."""
-        call = self.log.known(request.key)
-        if call is None or call.completion is None:
+    async def _at_list_price(self, request: Request, call: Call) -> Call:
+        """A known call at today's price: what an answer cost then is not what it costs."""
+        if call.completion is None:
             return call
         self._hits += 1
         if self._hits % 64 == 0:
             await asyncio.sleep(0)  # a run that is all known still hears signals and shows progress
         price = request.model.price
-        return replace(call, usd=price.of(call.completion.usage) if price else 0.0)
+        usd = price.of(call.completion.usage) if price else 0.0
+        return call if usd == call.usd else replace(call, usd=usd)
 
     async def _send(self, request: Request, held: Cost) -> Call:
         if self.halt.reason is not None:

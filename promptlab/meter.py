@@ -36,6 +36,9 @@ class Cost:
         return self.calls <= cap.calls and self.tokens <= cap.tokens and self.usd <= cap.usd + 10**-DIGITS / 2
 
 
+ONE = Cost(1)
+
+
 def cap_of(budget: Budget) -> Cost:
     """The budget as a cap; what it does not name is unlimited."""
     return Cost(*(math.inf if value is None else value for value in (budget.calls, budget.tokens, budget.usd)))
@@ -72,22 +75,34 @@ class Meter:
 
     def __init__(self, cap: Cost, spent: float = 0.0) -> None:
         self.cap = cap
-        self.reserved = Cost()  # kept back for the finalists' test calls
+        self._counted = math.isinf(cap.tokens) and math.isinf(cap.usd)
+        self.reserved = Cost()
         self.done = Cost()
         self.spent_usd = spent  # really spent; a meter of its own, decides nothing
-        self._held = Cost()  # worst cases: in flight, and failed
+        self._taken = Cost()  # done, and the worst cases of what is in flight or failed
         self._sent_usd = 0.0  # worst cases that are on the wire, not merely looked up
         self._failed: dict[str, Cost] = {}
         self._in_flight = 0
         self._shut = False
         self._turn = asyncio.Lock()
+        self._queue = 0  # how many wait for their turn, or have it
         self._landed = asyncio.Event()
         self._keys: set[str] = set()
 
     @property
+    def reserved(self) -> Cost:
+        """What is kept back for the finalists' test calls."""
+        return self._reserved
+
+    @reserved.setter
+    def reserved(self, cost: Cost) -> None:
+        self._reserved = cost
+        self._room = self.cap - cost
+
+    @property
     def left(self) -> Cost:
         """What the search may still spend."""
-        return self.cap - self.reserved - self.done
+        return self._room - self.done
 
     def reopen(self) -> None:
         """A new plan begins."""
@@ -95,25 +110,42 @@ class Meter:
 
     async def admit(self, request: Request) -> Cost | None:
         """The worst case that is now held for the request; None when the budget is spent. A known key is free."""
-        async with self._turn:
-            if self._shut:
+        if not self._queue and not self._shut and request.key not in self._keys and request.key not in self._failed:
+            worst = self._bound(request)
+            taken = self._taken + worst
+            if taken.within(self._room):
+                self._taken = taken
+                return self._held(request.key, worst)
+        self._queue += 1
+        try:
+            async with self._turn:  # first come, first served: the plan's order
+                return await self._admitted(request)
+        finally:
+            self._queue -= 1
+
+    async def _admitted(self, request: Request) -> Cost | None:
+        if self._shut:
+            return None
+        key = request.key
+        if key in self._keys:
+            return Cost()
+        worst = self._failed.pop(key, None)
+        if worst is None:
+            worst = self._bound(request)
+            if not await self._fits(worst):
+                self._shut = True  # what comes later in the plan does not start either, however small
                 return None
-            if request.key in self._keys:
-                return Cost()
-            worst = self._failed.pop(request.key, None)
-            if worst is None:
-                worst = self._bound(request)
-                if not await self._fits(worst):
-                    self._shut = True  # what comes later in the plan does not start either, however small
-                    return None
-                self._held += worst
-            self._keys.add(request.key)
-            self._in_flight += 1
-            return worst
+            self._taken += worst
+        return self._held(key, worst)
+
+    def _held(self, key: str, worst: Cost) -> Cost:
+        self._keys.add(key)
+        self._in_flight += 1
+        return worst
 
     async def _fits(self, worst: Cost) -> bool:
         """Whether it fits once enough of what is in flight has landed."""
-        while not (self.done + self._held + worst).within(self.cap - self.reserved):
+        while not (self._taken + worst).within(self._room):
             if not self._in_flight:
                 return False
             self._landed.clear()
@@ -122,8 +154,8 @@ class Meter:
 
     def _bound(self, request: Request) -> Cost:
         """The worst case in what is capped; elsewhere it may have no bound, and none is needed."""
-        if math.isinf(self.cap.tokens) and math.isinf(self.cap.usd):
-            return Cost(1)
+        if self._counted:
+            return ONE
         worst = worst_case(request)
         tokens = 0 if math.isinf(self.cap.tokens) else worst.tokens
         return Cost(1, tokens, 0.0 if math.isinf(self.cap.usd) else round(worst.usd, DIGITS))
@@ -144,12 +176,13 @@ class Meter:
         """A call that was admitted has ended; None when it was withdrawn."""
         self._in_flight -= 1
         if call is not None and call.completion is not None:
-            self._held -= worst
-            self.done += actual(call)
+            cost = actual(call)
+            self._taken += cost - worst
+            self.done += cost
         else:
             self._keys.discard(key)
             if call is None:
-                self._held -= worst
+                self._taken -= worst
             else:
                 self._failed[key] = worst
         self._landed.set()
@@ -157,5 +190,5 @@ class Meter:
     def settle(self) -> None:
         """Calls that failed are not asked again in this plan: give their places back."""
         for worst in self._failed.values():
-            self._held -= worst
+            self._taken -= worst
         self._failed.clear()

@@ -14,13 +14,11 @@ Z_TEST, Z_POWER = 1.96, 0.84
 
 def smallest_difference(n: float, psi: float) -> float | None:
     """The smallest difference that ``n`` rows resolve; None = not even the largest possible one (psi itself)."""
-    from scipy.optimize import brentq
-
     if n <= 0 or not 0 < psi <= 1 or _rows(psi, psi) > n:
         return None
-    # The rows needed fall as the difference grows, so the bracket holds one root.
-    floor = Z_TEST * math.sqrt(psi / n) / 2
-    return float(brentq(lambda delta: _rows(delta, psi) - n, min(floor, psi), psi, xtol=1e-12))
+    # _rows(delta, psi) = n, squared, is quadratic in delta; the smaller root has the other sign of sqrt(psi - delta^2)
+    root = math.sqrt(max(0.0, Z_TEST**2 * n - (n + Z_POWER**2) * (Z_TEST**2 - Z_POWER**2)))
+    return min(psi, math.sqrt(psi) * (Z_TEST * math.sqrt(n) + root) / (n + Z_POWER**2))
 
 
 def rows_needed(delta: float, psi: float) -> int:

@@ -9,6 +9,7 @@ import inspect
 import math
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Self
 
 from promptlab.answer import Parse, parse, parser
@@ -144,26 +145,27 @@ def predict(
     """What the variant answers on the example, and its score. A failed call is an error, never a wrong answer."""
     prompt = task.prompt(variant)
     request = prompt.request(prompt.messages(example), repeat)
-    row = Prediction(variant.id, example.id, repeat, split, phase, "error", model=prompt.model.name)
+    row = partial(Prediction, variant.id, example.id, repeat, split, phase, model=prompt.model.name)
     try:
-        completion: Completion = yield request
+        said: Completion = yield request
     except CallFailed as failure:
-        return replace(row, error=str(failure))
-    answer, status = parse(completion, prompt.parse, task.labels)
-    row = replace(row, status=status, output=completion.text, prompt_tokens=completion.usage.tokens_in)
+        return row("error", error=str(failure))
+    answer, status = parse(said, prompt.parse, task.labels)
+    row = partial(row, output=said.text, prompt_tokens=said.usage.tokens_in)
     if not example.answers and status == "ok":
-        return replace(row, answer=answer)
-    completion = replace(completion, answer=answer)  # every metric sees what was parsed, not what another made of it
+        return row(status, answer)
+    # every metric sees what was parsed, not what another made of it
+    read = Completion(said.text, said.finish_reason, said.usage, said.model, said.reasoning, said.fingerprint, answer)
     scores: dict[str, float] = {}
     for name, metric in task.metrics.items():
         scores[name] = 0.0
         if status == "ok" or getattr(metric, "scores_non_answers", False):
             try:
-                score = yield from _scored(name, metric, example, completion, variant)
+                score = yield from _scored(name, metric, example, read, variant)
             except CallFailed as failure:
-                return replace(row, status="error", error=str(failure))
+                return row("error", error=str(failure))
             scores[name], answer = score.value, answer if score.answer is None else score.answer
-    return replace(row, answer=answer, scores=scores, score=objective(task.objective, scores))
+    return row(status, answer, objective(task.objective, scores), scores)
 
 
 def objective(weights: Mapping[str, float], scores: Mapping[str, float]) -> float:

@@ -30,7 +30,8 @@ from promptlab.version import __version__
 from promptlab.view import View
 
 TRIED = 200  # variants rendered on one row before anything is spent
-TRIED_ROWS = 500  # rows on which each template is rendered
+TRIED_ROWS = 500  # rows on which a template is rendered; many templates share TRIED_CELLS of them
+TRIED_CELLS = 2000
 COMPARED_ROWS = 5  # rows on which the values of a slot are compared; what is equal there, on ten times as many
 
 
@@ -193,7 +194,8 @@ def _try(prepared: Prepared) -> None:
     variants = [prepared.baseline, *(space.variant(space.point(number), "try") for number in numbers)]
     first = {str(variant.slots["template"]): variant for variant in reversed(variants)}
     cells = [(variant, rows.dev[0]) for variant in variants]
-    cells += [(variant, example) for variant in first.values() for example in rows.scored[:TRIED_ROWS]]
+    some = rows.scored[: min(TRIED_ROWS, max(20, TRIED_CELLS // len(first)))]
+    cells += [(variant, example) for variant in first.values() for example in some]
     found: dict[tuple[str, int], Problem] = {}
     for variant, example in cells:
         try:

@@ -12,6 +12,8 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 T = TypeVar("T")
 
+CANONICAL = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
 Status = Literal["ok", "invalid", "refused", "truncated", "overflow", "error"]
 Split = Literal["train", "dev", "test"]
 Phase = Literal["design", "search", "final"]
@@ -143,7 +145,8 @@ class Model:
 class Request:
     """One canonical request. The same ``key`` is never paid for twice.
 
-    ``draw`` tells repeats of one body apart: the repeat index, or what places a meta call.
+    ``draw`` tells repeats of one body apart: the repeat index, or what places a meta call. ``defaults`` are the keys of
+    the body that nobody wrote but promptlab: an endpoint that rejects one is asked without it.
     """
 
     model: Model
@@ -151,16 +154,21 @@ class Request:
     body: Mapping[str, Any]
     draw: str = "0"
     purpose: Purpose = "answer"
+    defaults: tuple[str, ...] = ()
 
     @cached_property
     def content(self) -> bytes:
         """The bytes that are sent and hashed: compact UTF-8 JSON with sorted keys."""
-        return json.dumps(self.body, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+        return CANONICAL.encode(self.body).encode()
 
     @cached_property
     def key(self) -> str:
-        """sha256 over endpoint identity, route, body and draw, in hex."""
-        head = f"{self.model.endpoint.identity}\n{self.route}\n{self.draw}\n".encode()
+        """sha256 over endpoint identity, route, body and draw, in hex.
+
+        What may have been left out is another question than what must have been sent.
+        """
+        loose = f"{','.join(self.defaults)}\n" if self.defaults else ""
+        head = f"{self.model.endpoint.identity}\n{self.route}\n{self.draw}\n{loose}".encode()
         return hashlib.sha256(head + self.content).hexdigest()
 
 

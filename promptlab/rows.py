@@ -159,7 +159,7 @@ def _parts(datasets: Sequence[Dataset], homes: Mapping[str, Split], memory: Mapp
 
 def _crossing(dev: Sequence[Example], test: Sequence[Example]) -> list[str]:
     """What to tell when splits that were given, not made, share wordings: their scores are not independent."""
-    pairs = overlaps(dev, test)
+    pairs = overlaps(dev, test) if dev and test else ()
     if not pairs:
         return []
     some = ", ".join(f"{dev[d].id} and {test[t].id}" for d, t, _ in pairs[:3]) + ", …" * (len(pairs) > 3)

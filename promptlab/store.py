@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,19 +33,29 @@ _COLUMNS = (
 )
 _PUT = f"insert or replace into calls ({_COLUMNS}) values ({', '.join('?' * 16)})"  # noqa: S608 - constants only
 _GET = f"select {_COLUMNS} from calls where key = ?"  # noqa: S608 - constants only
+_FOR_CACHE = f"select {_COLUMNS} from calls where error = '' and finish_reason != 'content_filter' and cached = 0"  # noqa: S608 - constants only
+_GROUP, _SECONDS = 64, 0.5  # how many calls, and for how long, the cache may be behind the run's log
 
 
 class Store:
     """The run's log, and the project's cache behind it. One writer; one commit per finished call.
 
+    The cache gets its calls in groups: after a kill it lacks the last few, and gets them when the run goes on.
     ``cache`` None = the cache is neither read nor written (``--fresh``).
     """
 
     def __init__(self, run: Path, cache: Path | None) -> None:
         self.path = run
         self._run = _grown(Database(run, _CALLS + ";" + _RUN))
+        self._waiting: list[tuple[Any, ...]] = []  # answers for the cache
+        self._hits: list[tuple[Any, ...]] = []  # what the cache knew, for the run's log
+        self._written = time.monotonic()
         try:
             self._cache = _grown(Database(cache, _CALLS)) if cache else None
+            self._resumed = bool(self._run.rows("select 1 from calls limit 1"))
+            if self._resumed and self._cache is not None and not self.fact("completed"):
+                self._waiting += self._run.rows(_FOR_CACHE)
+                self._flush()
         except BaseException:
             self._run.close()
             raise
@@ -61,13 +72,19 @@ class Store:
     def known(self, key: str) -> Call | None:
         """The answered call of this key, from the run's log or else from the cache (then noted in the log)."""
         call = self.logged(key)
-        if call is not None and not call.error:
-            return call
-        rows = self._of_cache(_GET, (key,))
+        return call if call is not None and not call.error else self._cached(key)
+
+    def found(self, key: str) -> Call | None:
+        """As ``known``, for a key that was not asked since the log was opened: a new log need not be searched."""
+        return self.known(key) if self._resumed else self._cached(key)
+
+    def _cached(self, key: str) -> Call | None:
+        rows = self._of_cache(lambda cache: cache.rows(_GET, (key,)))
         if not rows or rows[0][13]:
             return None
         found = (*rows[0][:-1], 1)
-        self._run.rows(_PUT, found)
+        self._hits.append(found)
+        self._flush_some()
         return _call(found)
 
     def logged(self, key: str) -> Call | None:
@@ -79,8 +96,9 @@ class Store:
         """Keep a call. Errors and what a content filter turned away are not for the cache: they may pass next time."""
         row = _row(call)
         self._run.rows(_PUT, row)
-        if call.completion and call.completion.finish_reason != "content_filter":
-            self._of_cache(_PUT, row)
+        if self._cache is not None and call.completion and call.completion.finish_reason != "content_filter":
+            self._waiting.append(row)
+            self._flush_some()
 
     def spent(self) -> float:
         """US dollars really spent in this run so far, earlier sessions included."""
@@ -88,6 +106,7 @@ class Store:
 
     def trace(self, number: int, summary: Mapping[str, Any], asks: Iterable[tuple[Any, ...]]) -> None:
         """Note a closed round, and which (phase, variant, example, repeat, step) asked for which key: for people."""
+        self._flush()
         with self._run.transaction():
             text = json.dumps(summary, sort_keys=True)
             self._run.rows("insert or replace into rounds values (?, ?)", (number, text))
@@ -121,20 +140,44 @@ class Store:
 
     def close(self) -> None:
         """Close both files."""
-        self._run.close()
-        if self._cache is not None:
-            self._cache.close()
+        try:
+            self._flush()
+        finally:
+            self._run.close()
+            if self._cache is not None:
+                self._cache.close()
 
-    def _of_cache(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        """A statement on the cache. One that turns out to be damaged is begun anew: the run can do without it."""
+    def _flush_some(self) -> None:
+        if len(self._waiting) + len(self._hits) >= _GROUP or time.monotonic() - self._written > _SECONDS:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Give each file, in one commit, what it can do without for a moment."""
+        waiting, self._waiting = self._waiting, []
+        hits, self._hits = self._hits, []
+        self._written = time.monotonic()
+        if hits:
+            with self._run.transaction():
+                self._run.many(_PUT, hits)
+        if waiting:
+            self._of_cache(lambda cache: _put(cache, waiting))
+
+    def _of_cache(self, work: Callable[[Database], list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
+        """What some work on the cache gives. One that turns out to be damaged is begun anew: the run goes on."""
         if self._cache is None:
             return []
         try:
-            return self._cache.rows(statement, values)
+            return work(self._cache)
         except Damaged as error:
             self._cache = Database(self._cache.path, _CALLS)
             self._cache.notes.append(str(error))
-            return self._cache.rows(statement, values)
+            return work(self._cache)
+
+
+def _put(database: Database, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    with database.transaction():
+        database.many(_PUT, rows)
+    return []
 
 
 def _grown(database: Database) -> Database:

@@ -50,6 +50,8 @@ class Recorded:
         """The call of this key, answered or failed."""
         return self._store.logged(key)
 
+    found = known
+
     def record(self, call: Call) -> None:
         """Everything is in the log already."""
 

@@ -107,6 +107,8 @@ class World:
     def known(self, key: str) -> Call | None:
         return self.log.get(key)
 
+    found = known
+
     def record(self, call: Call) -> None:
         self.log[call.key] = call
 

@@ -38,6 +38,8 @@ class Memory:
         call = self.calls.get(key)
         return call if call and call.completion else None
 
+    found = known
+
     def record(self, call: Call) -> None:
         self.calls[call.key] = call
 

@@ -90,6 +90,8 @@ class Memory(dict[str, Call]):
     def known(self, key: str) -> Call | None:
         return self.get(key)
 
+    found = known
+
     def record(self, call: Call) -> None:
         if call.completion:
             self[call.key] = call

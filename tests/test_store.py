@@ -192,11 +192,9 @@ def test_damage_that_shows_in_use_stops_the_log_and_only_renews_the_cache(
     store.record(call("new"))
     store.close()
     scribbled(tmp_path / "run" / "run.sqlite")
-    store = Store(tmp_path / "run" / "run.sqlite", None)
     with pytest.raises(Interrupted, match=r"run\.sqlite is damaged .* moved to .* same command") as caught:
-        list(map(store.known, map(str, range(2000))))
+        list(map(Store(tmp_path / "run" / "run.sqlite", None).known, map(str, range(2000))))
     assert caught.value.exit_code == 4
-    store.close()
     store = Store(tmp_path / "run" / "run.sqlite", tmp_path / "cache.sqlite")
     assert store.known("new") is not None
     store.close()

@@ -40,6 +40,9 @@ METRICS: dict[str, str] = {
 }
 
 
+INFINITY = float("inf")
+
+
 class Metric(Protocol):
     """What scores; see the package for what else a metric may have."""
 
@@ -73,6 +76,8 @@ def load(name: str, options: Mapping[str, Any] | None = None, base: Path = Path(
 
 def scored(value: Any) -> Score:
     """A metric's outcome as a Score: a Score, a number, a bool, or (number, explanation). TypeError: anything else."""
+    if type(value) is float and -INFINITY < value < INFINITY:  # nearly always
+        return Score(value)
     if isinstance(value, Score):
         return Score(_finite(value.value), value.answer, value.explanation)
     if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], str):
