@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import math
 import platform
 import re
 from dataclasses import asdict
@@ -53,7 +52,7 @@ def manifest(run: Run, store: Store) -> dict[str, Any]:
     """What the run was made from and what it took: enough to tell two runs apart, and to make one again."""
     prepared, found = run.prepared, run.findings
     experiment, rows = prepared.experiment, prepared.rows
-    calls = {call.key: call for each in (*found.search.predictions, *found.test) for call in each.calls}
+    calls, list_usd = store.totals()
     budget = asdict(experiment.search.budget)
     return {
         "run": run.id,
@@ -77,8 +76,8 @@ def manifest(run: Run, store: Store) -> dict[str, Any]:
         "seeds": {"experiment": experiment.seed, "split": experiment.data.split.seed, "resampling": found.seed},
         "capabilities": {},  # what the endpoint was found to honour: nothing is known of it before it was asked
         "budget": budget,
-        "calls": len(calls),
-        "list_usd": math.fsum(call.usd for call in calls.values()),
+        "calls": calls,
+        "list_usd": list_usd,
         "spent_usd": store.spent(),
         "test_reads": run.test_reads,
     }

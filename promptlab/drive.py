@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any, Generic, Protocol, TypeVar
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar
 
 from promptlab.errors import CallFailed, EndpointUnusable, Interrupted
 from promptlab.meter import Cost, Meter
 from promptlab.records import Call, Flow, Request
 
 T = TypeVar("T")
+K = TypeVar("K")
 
 
 class Transport(Protocol):
@@ -49,14 +50,6 @@ class Halt:
         self.event.set()
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome(Generic[T]):
-    """What one flow gave: its value and every call it took, in order."""
-
-    value: T
-    calls: tuple[Call, ...]
-
-
 class _Stopped(Exception):  # noqa: N818 - not an error: the budget is spent, or a halt was asked for
     """No further call may start."""
 
@@ -76,16 +69,16 @@ class Driver:
         self._failed: set[str] = set()
         self._hits = 0
 
-    async def run(self, flows: Iterable[Flow[T]]) -> list[Outcome[T] | None]:
-        """The outcomes in plan order; None where the budget was spent before the flow was done.
+    async def run(self, flows: Iterable[Flow[T]], keep: Callable[[int, T, tuple[Call, ...]], K]) -> list[K | None]:
+        """What ``keep`` made of each flow's place, value and calls, in plan order.
 
-        Raises Interrupted after a halt, EndpointUnusable when the endpoint cannot go on, and whatever else a flow or
+        None where the budget was spent before the flow was done. Raises Interrupted after a halt, EndpointUnusable when the endpoint cannot go on, and whatever else a flow or
         the transport raises; each time what is in flight may land first, for ``drain`` seconds.
         """
-        outcomes: dict[int, Outcome[T]] = {}
+        kept: list[K | None] = []
         plan = enumerate(flows)
         self.meter.reopen()
-        crew = [asyncio.create_task(self._work(plan, outcomes)) for _ in range(self.transport.width)]
+        crew = [asyncio.create_task(self._work(plan, keep, kept)) for _ in range(self.transport.width)]
         stop = asyncio.create_task(self.halt.event.wait())
         try:
             working: asyncio.Future[Any] = asyncio.gather(*crew)
@@ -99,14 +92,20 @@ class Driver:
             await asyncio.gather(*crew, stop, return_exceptions=True)
         if self.halt.reason is not None:
             raise self.halt.reason
-        return [outcomes.get(place) for place in range(max(outcomes, default=-1) + 1)]
+        while kept and kept[-1] is None:
+            kept.pop()
+        return kept
 
-    async def _work(self, plan: Iterator[tuple[int, Flow[T]]], outcomes: dict[int, Outcome[T]]) -> None:
+    async def _work(
+        self, plan: Iterator[tuple[int, Flow[T]]], keep: Callable[[int, T, tuple[Call, ...]], K], kept: list[K | None]
+    ) -> None:
         for place, flow in plan:
+            kept.append(None)  # so that places are in plan order
             try:
                 if self.halt.reason is not None:
                     return
-                outcomes[place] = await self._drive(flow)
+                value, calls = await self._drive(flow)
+                kept[place] = keep(place, value, calls)
             except _Stopped:
                 return
             except Exception as error:  # noqa: BLE001 - raised again by run, once the answers in flight are kept
@@ -115,7 +114,7 @@ class Driver:
             finally:
                 flow.close()
 
-    async def _drive(self, flow: Flow[T]) -> Outcome[T]:
+    async def _drive(self, flow: Flow[T]) -> tuple[T, tuple[Call, ...]]:
         calls: list[Call] = []
         try:
             step: Request | Awaitable[Any] = next(flow)
@@ -123,7 +122,7 @@ class Driver:
                 value, error = await self._answer(step, calls)
                 step = flow.send(value) if error is None else flow.throw(error)
         except StopIteration as stop:
-            return Outcome(stop.value, tuple(calls))
+            return stop.value, tuple(calls)
 
     async def _answer(self, step: Request | Awaitable[Any], calls: list[Call]) -> tuple[Any, Exception | None]:
         """What the flow is to be sent, or what is to be raised in it. A call joins ``calls``."""

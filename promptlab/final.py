@@ -10,6 +10,7 @@ import numpy as np
 
 from promptlab.drive import Driver
 from promptlab.errors import Interrupted
+from promptlab.kept import Predictions, keep
 from promptlab.meter import Cost
 from promptlab.mine import Predict, completed, too_many_errors
 from promptlab.records import Example, Flow, Prediction
@@ -59,7 +60,7 @@ async def score_test(
     driver: Driver,
     repeats: int,
     max_errors: float,
-) -> tuple[Prediction, ...]:
+) -> Predictions:
     """The baseline and the finalists on every test row; what the search kept back pays for it.
 
     Raises EndpointUnusable when too many calls failed, Interrupted when the endpoint broke the bound that the reserve
@@ -78,7 +79,7 @@ async def score_test(
     def ask(place: int) -> Flow[Prediction]:
         return predict(*cells[place])
 
-    first = await driver.run(map(ask, range(len(cells))))
+    first = await driver.run(map(ask, range(len(cells))), keep)
     scored = await completed(driver, ask, first, (len(cells), max_errors))
     found = [row for row in scored if row is not None]
     if len(found) < len(cells):
@@ -87,4 +88,4 @@ async def score_test(
             "bytes and max_tokens allow. Every answer is kept: with a higher search.budget they cost nothing again."
         )
     too_many_errors(found, max_errors)
-    return tuple(found)
+    return Predictions(found)

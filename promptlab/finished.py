@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,7 +94,7 @@ class Run:
         found, examples = self.findings, self.examples
         names = input_names(examples)
         unpriced = {name for name, model in found.task.models.items() if model.price is None}
-        predictions = (*found.search.predictions, *found.test)
+        predictions = chain(found.search.predictions, found.test)
         return prediction_columns(names), prediction_rows(self.id, predictions, examples, names, unpriced)
 
     @property

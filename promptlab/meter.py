@@ -64,6 +64,11 @@ def actual(call: Call) -> Cost:
     return Cost(1, usage.tokens_in + usage.tokens_out if usage else 0, call.usd)
 
 
+def _short(key: str) -> bytes:
+    """Half of a key: enough to tell a billion apart, in a quarter of the memory."""
+    return bytes.fromhex(key[:32])
+
+
 class Meter:
     """Admits calls in plan order, never past the cap.
 
@@ -81,13 +86,13 @@ class Meter:
         self.spent_usd = spent  # really spent; a meter of its own, decides nothing
         self._taken = Cost()  # done, and the worst cases of what is in flight or failed
         self._sent_usd = 0.0  # worst cases that are on the wire, not merely looked up
-        self._failed: dict[str, Cost] = {}
+        self._failed: dict[bytes, Cost] = {}
         self._in_flight = 0
         self._shut = False
         self._turn = asyncio.Lock()
         self._queue = 0  # how many wait for their turn, or have it
         self._landed = asyncio.Event()
-        self._keys: set[str] = set()
+        self._keys: set[bytes] = set()
 
     @property
     def reserved(self) -> Cost:
@@ -110,23 +115,23 @@ class Meter:
 
     async def admit(self, request: Request) -> Cost | None:
         """The worst case that is now held for the request; None when the budget is spent. A known key is free."""
-        if not self._queue and not self._shut and request.key not in self._keys and request.key not in self._failed:
+        key = _short(request.key)
+        if not self._queue and not self._shut and key not in self._keys and key not in self._failed:
             worst = self._bound(request)
             taken = self._taken + worst
             if taken.within(self._room):
                 self._taken = taken
-                return self._held(request.key, worst)
+                return self._held(key, worst)
         self._queue += 1
         try:
             async with self._turn:  # first come, first served: the plan's order
-                return await self._admitted(request)
+                return await self._admitted(request, key)
         finally:
             self._queue -= 1
 
-    async def _admitted(self, request: Request) -> Cost | None:
+    async def _admitted(self, request: Request, key: bytes) -> Cost | None:
         if self._shut:
             return None
-        key = request.key
         if key in self._keys:
             return Cost()
         worst = self._failed.pop(key, None)
@@ -138,7 +143,7 @@ class Meter:
             self._taken += worst
         return self._held(key, worst)
 
-    def _held(self, key: str, worst: Cost) -> Cost:
+    def _held(self, key: bytes, worst: Cost) -> Cost:
         self._keys.add(key)
         self._in_flight += 1
         return worst
@@ -180,11 +185,11 @@ class Meter:
             self._taken += cost - worst
             self.done += cost
         else:
-            self._keys.discard(key)
+            self._keys.discard(_short(key))
             if call is None:
                 self._taken -= worst
             else:
-                self._failed[key] = worst
+                self._failed[_short(key)] = worst
         self._landed.set()
 
     def settle(self) -> None:

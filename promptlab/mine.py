@@ -14,11 +14,12 @@ import numpy as np
 
 from promptlab.admit import admit
 from promptlab.allocators import Allocator
-from promptlab.drive import Driver, Outcome
+from promptlab.drive import Driver
 from promptlab.errors import EndpointUnusable
+from promptlab.kept import Kept, Predictions, keep, looked_at
 from promptlab.meter import Cost
 from promptlab.proposers import Proposer
-from promptlab.records import Example, Flow, Prediction, Variant
+from promptlab.records import Call, Example, Flow, Prediction, Variant
 from promptlab.view import Plan, View
 
 Predict = Callable[[Variant, Example, int], Flow[Prediction]]
@@ -44,7 +45,7 @@ class Search:
     """What mining leaves: the last view, every dev prediction in plan order, and the round in which a variant fell."""
 
     view: View
-    predictions: tuple[Prediction, ...]
+    predictions: Sequence[Prediction]
     fell: Mapping[int, int]
     refused: Mapping[str, int]
 
@@ -56,7 +57,7 @@ def draw(seed: int, role: str, number: int) -> np.random.Generator:
 
 async def mine(view: View, rules: Rules, predict: Predict, driver: Driver) -> Search:
     """Rounds until the allocator wants nothing more, or the budget is spent."""
-    rows: list[Prediction] = []
+    rows = Predictions()
     fell: dict[int, int] = {}
     refused: dict[str, int] = {}
     idle = 0
@@ -75,34 +76,37 @@ async def mine(view: View, rules: Rules, predict: Predict, driver: Driver) -> Se
         admission = admit(view, proposed)
         for reason, count in admission.refused.items():
             refused[reason] = refused.get(reason, 0) + count
-        rows += (row for row in scored if row is not None)
-        done = [row for row in scored if row is not None]
+        done = Predictions(row for row in scored if row is not None)
+        rows.extend(row for row in scored if row is not None)
         view = _closed(view, plan, rules.repeats, scored, admission.admitted)
         rules.closed(view, plan, done)
         idle = 0 if done or admission.admitted else idle + 1
         if idle == 2:  # the budget is spent, or nobody has anything new; once may be a space of one point
             break
-    return Search(view, tuple(rows), fell, refused)
+    return Search(view, rows, fell, refused)
 
 
 async def _round(
     view: View, plan: Plan, rules: Rules, predict: Predict, driver: Driver
-) -> tuple[list[Variant], list[Prediction | None]]:
+) -> tuple[list[Variant], list[Kept | None]]:
     """Proposals and cells side by side: the proposed variants join the next round."""
     shares = [share for share in np.array_split(np.arange(plan.want), len(rules.proposers)) if len(share)]
     asked: list[Flow[Any]] = [
         proposer(len(share), view, draw(rules.seed, f"propose {place}", view.round))
         for place, (share, proposer) in enumerate(zip(shares, rules.proposers, strict=False))
     ]
-    cells = [(v, i, r) for v, i in plan.cells for r in range(rules.repeats)]
+    count, first = len(plan.cells) * rules.repeats, len(asked)
 
     def ask(place: int) -> Flow[Prediction]:
-        v, i, r = cells[place]
-        return predict(view.variants[v], view.dev[i], r)
+        v, i = plan.cells[place // rules.repeats]
+        return predict(view.variants[v], view.dev[i], place % rules.repeats)
 
-    outcomes: list[Outcome[Any] | None] = await driver.run(chain(asked, map(ask, range(len(cells)))))
-    proposed = [variant for outcome in outcomes[: len(asked)] if outcome for variant in outcome.value]
-    rows = await completed(driver, ask, outcomes[len(asked) :], (len(cells), rules.max_errors))
+    def kept(place: int, value: Any, calls: tuple[Call, ...]) -> Any:
+        return value if place < first else keep(place - first, value, calls)
+
+    found: list[Any] = await driver.run(chain(asked, map(ask, range(count))), kept)
+    proposed = [variant for variants in found[:first] for variant in variants or ()]
+    rows = await completed(driver, ask, found[first:], (count, rules.max_errors))
     too_many_errors([row for row in rows if row is not None], rules.max_errors)
     return proposed, rows
 
@@ -110,16 +114,16 @@ async def _round(
 async def completed(
     driver: Driver,
     ask: Callable[[int], Flow[Prediction]],
-    first: Sequence[Outcome[Prediction] | None],
+    first: Sequence[Kept | None],
     wanted: tuple[int, float],
-) -> list[Prediction | None]:
-    """The rows of ``wanted`` cells, so many with at most that share of errors, given their ``first`` outcomes.
+) -> list[Kept | None]:
+    """The rows of ``wanted`` cells, so many with at most that share of errors, given those of the ``first`` try.
 
     What failed is asked once more, together with what the budget could not start while that kept its place. None where
     the budget was spent. Raises EndpointUnusable as soon as too many failed twice.
     """
     count, share = wanted
-    rows = [_row(outcome) for outcome in first] + [None] * (count - len(first))
+    rows = [*first, *[None] * (count - len(first))]
     tries = Counter(place for place, row in enumerate(rows) if _is_error(row))
     twice: set[int] = set()
 
@@ -132,24 +136,20 @@ async def completed(
 
     while any(_is_error(row) and tries[place] == 1 for place, row in enumerate(rows)):
         missing = [p for p, row in enumerate(rows) if row is None or (_is_error(row) and tries[p] == 1)]
-        for place, outcome in zip(missing, await driver.run(map(again, missing)), strict=False):
-            rows[place] = _row(outcome) or rows[place]
+        for place, row in zip(missing, await driver.run(map(again, missing), keep), strict=False):
+            rows[place] = row or rows[place]
         tries.update(place for place in missing if _is_error(rows[place]))
     driver.meter.settle()
     return rows
 
 
-def _is_error(row: Prediction | None) -> bool:
-    return row is not None and row.status == "error"
+def _is_error(row: Kept | None) -> bool:
+    return isinstance(row, Prediction) and row.status == "error"
 
 
-def _row(outcome: Outcome[Prediction] | None) -> Prediction | None:
-    return None if outcome is None else replace(outcome.value, calls=outcome.calls)
-
-
-def too_many_errors(rows: Sequence[Prediction], share: float) -> None:
+def too_many_errors(rows: Sequence[Kept], share: float) -> None:
     """A round with more errors than ``share`` does not close. Raises EndpointUnusable (resumable)."""
-    errors = [row for row in rows if _is_error(row)]
+    errors = [row for row in rows if isinstance(row, Prediction) and row.status == "error"]
     if len(errors) > share * len(rows):
         raise _too_many(len(errors), len(rows), share, errors[0].error)
 
@@ -161,13 +161,11 @@ def _too_many(errors: int, count: int, share: float, error: str) -> EndpointUnus
     )
 
 
-def _closed(
-    view: View, plan: Plan, repeats: int, rows: Sequence[Prediction | None], admitted: Sequence[Variant]
-) -> View:
+def _closed(view: View, plan: Plan, repeats: int, rows: Sequence[Kept | None], admitted: Sequence[Variant]) -> View:
     """The view with the round's scores (means over repeats) and the admitted variants as new rows at the end."""
     scores, asked = view.scores.copy(), view.asked.copy()
     for place, (v, i) in enumerate(plan.cells):
-        found = [row for row in rows[place * repeats : (place + 1) * repeats] if row is not None]
+        found = [looked_at(row) for row in rows[place * repeats : (place + 1) * repeats] if row is not None]
         if not found:
             continue
         known = [row.score for row in found if not math.isnan(row.score)]

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from promptlab.final import Choice
+from promptlab.kept import Predictions
 from promptlab.mine import Search
 from promptlab.predict import Task
 from promptlab.predictions import cell, rounded
@@ -31,11 +32,11 @@ class Findings:
 
     run: str
     engine: str
-    task: Task
-    search: Search
+    task: Task = field(repr=False)  # asyncio formats what its main task gives, needed or not
+    search: Search = field(repr=False)
     choice: Choice
-    test_rows: tuple[Example, ...]
-    test: tuple[Prediction, ...]
+    test_rows: tuple[Example, ...] = field(repr=False)
+    test: Sequence[Prediction] = field(repr=False)
     seed: int
 
 
@@ -82,7 +83,7 @@ def fold(found: Findings) -> list[Row]:
     examples = {example.id: example for example in (*view.dev, *found.test_rows)}
     rows = []
     for v, variant in enumerate(view.variants):
-        dev, final = on_dev.get(variant.id, []), on_test.get(variant.id, [])
+        dev, final = list(on_dev.get(variant.id, ())), list(on_test.get(variant.id, ()))
         priced = task.models[variant.slots["model"]].price is not None
         measured = {
             **_dev(found, v, float(deltas[v])),
@@ -172,7 +173,9 @@ def _means(rows: Sequence[Prediction], values: Sequence[float]) -> dict[str, flo
     return {example: math.fsum(known) / len(known) for example, known in found.items()}
 
 
-def _by_variant(rows: Sequence[Prediction]) -> dict[str, list[Prediction]]:
+def _by_variant(rows: Sequence[Prediction]) -> Mapping[str, Sequence[Prediction]]:
+    if isinstance(rows, Predictions):
+        return rows.by_variant()
     found: dict[str, list[Prediction]] = {}
     for row in rows:
         found.setdefault(row.variant, []).append(row)

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any, Protocol
 
 from promptlab.drive import Driver, Halt, Log, Transport
@@ -105,7 +106,7 @@ async def execute(
     with _stops(halt, search.budget.minutes):
         found = await mine(prepared.view(), rules, asking("dev", "search"), driver)
         choice = choose(found.view, experiment.seed)
-        tested: tuple[Prediction, ...] = ()
+        tested: Sequence[Prediction] = ()
         await asyncio.sleep(0.001)  # minutes and signals that came meanwhile are heard before test is opened
         if rows.test and halt.reason is None:
             test_opened()
@@ -116,7 +117,7 @@ async def execute(
             log.trace(found.view.round, {"phase": "final", "cells": len(tested)}, _asks(tested))
         if halt.reason is not None:
             raise halt.reason
-    engine = engine_of(prepared, (*found.predictions, *tested))
+    engine = engine_of(prepared, chain(found.predictions, tested))
     return Findings(run, engine, task, found, choice, rows.test, tested, experiment.seed)
 
 
@@ -142,10 +143,10 @@ def _asks(scored: Sequence[Prediction]) -> Iterator[tuple[Any, ...]]:
             yield row.phase, row.variant, row.example, row.repeat, step, call.key
 
 
-def engine_of(prepared: Prepared, answered: Sequence[Prediction]) -> str:
+def engine_of(prepared: Prepared, answered: Iterable[Prediction]) -> str:
     """What the engine column says: the hosts that answer, and ``embedded`` for the offline engine, also when served."""
     names = {"embedded" if m.endpoint.embedded else m.endpoint.host for m in prepared.experiment.models}
-    told = [call.completion.fingerprint for row in answered for call in row.calls if call.completion]
+    told = {call.completion.fingerprint for row in answered for call in row.calls if call.completion}
     return " ".join(sorted(names | {"embedded" for each in told if each.startswith("embedded@")}))
 
 

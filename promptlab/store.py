@@ -104,11 +104,19 @@ class Store:
         """US dollars really spent in this run so far, earlier sessions included."""
         return float(self._run.rows("select total(usd) from calls where cached = 0")[0][0])
 
+    def totals(self) -> tuple[int, float]:
+        """How many calls the run asked for, and what they cost at list price in US dollars."""
+        self._flush()
+        [(count, usd)] = self._run.rows("select count(*), total(usd) from calls")
+        return int(count), float(usd)
+
     def trace(self, number: int, summary: Mapping[str, Any], asks: Iterable[tuple[Any, ...]]) -> None:
         """Note a closed round, and which (phase, variant, example, repeat, step) asked for which key: for people."""
         self._flush()
+        text = json.dumps(summary, sort_keys=True)
+        if self._run.rows("select 1 from rounds where round = ? and summary = ?", (number, text)):
+            return  # the same round was closed by an earlier session: it asked for the same
         with self._run.transaction():
-            text = json.dumps(summary, sort_keys=True)
             self._run.rows("insert or replace into rounds values (?, ?)", (number, text))
             self._run.many(
                 "insert or replace into asks values (?, ?, ?, ?, ?, ?, ?)", ((number, *each) for each in asks)

@@ -72,11 +72,11 @@ def block(rows: Mapping[int, range] | dict[int, range], asked: Flags, size: int 
 
     Fair to a budget that ends in mid-round, and kind to prefix caches.
     """
-    depth = max((r.stop for r in rows.values()), default=0)
+    columns = list(range(max((r.stop for r in rows.values()), default=0)))  # each number once, however many cells
     return tuple(
         (v, i)
-        for start in range(0, depth, size)
+        for start in range(0, len(columns), size)
         for v, span in rows.items()
-        for i in range(max(start, span.start), min(start + size, span.stop))
+        for i in columns[max(start, span.start) : min(start + size, span.stop)]
         if not asked[v, i]
     )

@@ -7,14 +7,25 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from promptlab.drive import Driver, Halt, Outcome
+from promptlab.drive import Driver, Halt
 from promptlab.errors import BadInput, CallFailed, EndpointUnusable, Interrupted
 from promptlab.meter import Cost, Meter
 from promptlab.records import Call, Completion, Endpoint, Flow, Model, Request
+
+@dataclass(frozen=True)
+class Outcome:
+    value: Any
+    calls: tuple[Call, ...]
+
+
+def outcome(place: int, value: Any, calls: tuple[Call, ...]) -> Outcome:
+    return Outcome(value, calls)
+
 
 FREE = Cost(math.inf, math.inf, math.inf)
 MODEL = Model("m", Endpoint("http://somewhere/v1"), "m")
@@ -70,20 +81,20 @@ class Wire:
         return Call(asked.key, "answer", Completion(reply))
 
 
-def driven(wire: Wire, flows: Iterable[Flow[Any]], **parts: Any) -> list[Outcome[Any] | None]:
-    async def go() -> list[Outcome[Any] | None]:
+def driven(wire: Wire, flows: Iterable[Flow[Any]], **parts: Any) -> list[Outcome | None]:
+    async def go() -> list[Outcome | None]:
         halt = Halt()
         driver = Driver(
             wire, parts.get("log") or Memory(), parts.get("meter") or Meter(FREE), halt, parts.get("drain", 5)
         )
         if "halting" in parts:
             parts["halting"](halt)
-        return await driver.run(flows)
+        return await driver.run(flows, outcome)
 
     return asyncio.run(go())
 
 
-def values(outcomes: list[Outcome[Any] | None]) -> list[Any]:
+def values(outcomes: list[Outcome | None]) -> list[Any]:
     return [outcome and outcome.value for outcome in outcomes]
 
 
@@ -165,7 +176,7 @@ def test_there_is_no_barrier_a_slow_call_holds_nobody_up() -> None:
                 later.set()
 
         driver = Driver(Wire(2, wait), Memory(), Meter(FREE), Halt())
-        return values(await asyncio.wait_for(driver.run(map(once, map(str, range(40)))), 5))
+        return values(await asyncio.wait_for(driver.run(map(once, map(str, range(40))), outcome), 5))
 
     assert asyncio.run(go()) == [str(n) for n in range(40)]
 
@@ -367,7 +378,7 @@ def test_rows_that_fail_again_do_not_give_the_server_up() -> None:
     async def go() -> list[Any]:
         wire = Wire(2, jitter, lambda text: CallFailed("HTTP 500") if int(text) % 10 == 0 else text)
         driver = Driver(wire, Memory(), Meter(FREE), Halt())
-        await driver.run(map(tolerant, map(str, range(300))))
-        return values(await driver.run(map(tolerant, map(str, range(0, 300, 10)))))
+        await driver.run(map(tolerant, map(str, range(300))), outcome)
+        return values(await driver.run(map(tolerant, map(str, range(0, 300, 10))), outcome))
 
     assert asyncio.run(go()) == ["error"] * 30

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from promptlab.drive import Driver, Halt
 from promptlab.errors import CallFailed, Interrupted
+from promptlab.kept import keep
 from promptlab.meter import Cost, Meter, actual, cap_of, worst_case
 from promptlab.mine import completed
 from promptlab.records import Budget, Call, Completion, Endpoint, Flow, Model, Prediction, Price, Request, Usage
@@ -114,7 +115,7 @@ def admitted(cells: Sequence[Cell], cap: Cost, width: int, seed: int = 0, log: M
         wire = Wire(width, cells, seed, meter)
         driver = Driver(wire, Memory() if log is None else log, meter, Halt())
         driver.landed = lambda _: check(meter.done.within(cap))
-        first = await asyncio.wait_for(driver.run(map(asked, cells)), 20)
+        first = await asyncio.wait_for(driver.run(map(asked, cells), keep), 20)
         rows = await completed(driver, lambda place: asked(cells[place]), first, (len(cells), 1.0))
         assert meter.done.within(cap)
         answered = {cell.text: cell for cell, row in zip(cells, rows, strict=True) if row and row.status == "ok"}
@@ -188,11 +189,12 @@ def test_a_call_that_fails_for_good_leaves_its_budget_to_the_next_round() -> Non
     async def go() -> tuple[Cost, Cost]:
         meter = Meter(Cost(2, math.inf, math.inf))
         driver = Driver(Wire(2, cells, 0, meter), Memory(), meter, Halt())
-        await completed(driver, lambda place: asked(cells[place]), await driver.run(map(asked, cells)), (2, 1.0))
+        first = await driver.run(map(asked, cells), keep)
+        await completed(driver, lambda place: asked(cells[place]), first, (2, 1.0))
         held = meter.done
         more = [Cell("third", 10, 50), Cell("fourth", 10, 50)]
         driver.transport = Wire(2, more, 0, meter)
-        await driver.run(map(asked, more))
+        await driver.run(map(asked, more), keep)
         return held, meter.done
 
     assert asyncio.run(go()) == (actual_of(cells[1]), actual_of(cells[1]) + actual_of(Cell("third", 10, 50)))
@@ -246,7 +248,7 @@ def test_a_budget_of_calls_keeps_every_seat_filled_also_without_max_tokens(budge
         def ask(n: int) -> Flow[None]:
             yield Request(free, "/chat/completions", {"messages": str(n), **limit})
 
-        await Driver(Plain(), Memory(), meter, Halt()).run(map(ask, range(150)))
+        await Driver(Plain(), Memory(), meter, Halt()).run(map(ask, range(150)), lambda *_: None)
         return sum(levels[8:]) / len(levels[8:])
 
     assert asyncio.run(go()) > 7.5
@@ -268,7 +270,7 @@ def test_flows_of_several_calls_never_pass_a_cap_and_never_wait_for_each_other_f
         meter = Meter(cap)
         driver = Driver(Wire(width, [*itertools.chain(*chains)], 3, meter), Memory(), meter, Halt())
         driver.landed = lambda _: check(meter.done.within(cap))
-        await asyncio.wait_for(driver.run(map(chain, chains)), 20)
+        await asyncio.wait_for(driver.run(map(chain, chains), lambda *_: None), 20)
 
     asyncio.run(go())
 
@@ -278,9 +280,9 @@ def test_a_spent_budget_is_a_normal_end_and_the_next_plan_is_looked_at_anew() ->
         meter = Meter(Cost(math.inf, 200, math.inf))
         large, small = Cell("a", 150, 50), Cell("b", 20, 100)
         driver = Driver(Wire(4, [large, small, replace(large, text="c")], 0, meter), Memory(), meter, Halt())
-        first = await driver.run(map(asked, [large, replace(large, text="c"), small]))
+        first = await driver.run(map(asked, [large, replace(large, text="c"), small]), keep)
         assert [each is not None for each in first] == [True]  # what comes after a refusal does not start either
-        second = await driver.run(map(asked, [small]))
+        second = await driver.run(map(asked, [small]), keep)
         assert [each is not None for each in second] == [True]
 
     asyncio.run(go(asyncio.run))
@@ -294,7 +296,7 @@ def test_real_spending_has_a_stop_of_its_own() -> None:
     def go(spent: float) -> None:
         async def run() -> None:
             meter = Meter(Cost(math.inf, math.inf, 10 * price), spent)
-            await Driver(Wire(1, [cell], 0, meter), Memory(), meter, Halt()).run([asked(cell)])
+            await Driver(Wire(1, [cell], 0, meter), Memory(), meter, Halt()).run([asked(cell)], keep)
 
         asyncio.run(run())
 

@@ -35,7 +35,7 @@ class Template:
     """A parsed template. ``inputs`` are the columns it reads, ``slots`` its open choices, ``hash`` its content.
 
     ``parser`` is its own word on how answers are read: a parser's name, or {by: slot, value: name, …}; None = the
-    experiment's. ``uses`` says which of demos, passages and labels it reads.
+    experiment's. ``uses`` says which of demos, passages and labels it reads. ``known`` are Jinja's own names.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Template:
     hash: str
     files: tuple[str, ...]
     compiled: Compiled
+    known: Mapping[str, Any]
 
     def render(self, scope: Mapping[str, Any]) -> tuple[Message, ...]:
         """The messages for one scope: input columns, slots, demos, passages, labels.
@@ -56,7 +57,8 @@ class Template:
         """
         compiled = self.compiled
         try:
-            return messages(compiled.root_render_func(compiled.new_context(dict(scope))))
+            names = {**self.known, **scope}  # jinja2 would copy its chain of globals name by name, for every row
+            return messages(compiled.root_render_func(compiled.new_context(names, shared=True)))
         except Exception as error:
             raise BadInput(self._explained(error, scope)) from error
 
@@ -97,6 +99,7 @@ def parse(name: str, sources: Mapping[str, Source]) -> Template:
     if problems or more:
         raise BadInput([*problems, *more])
     others = sorted(each for each in parts.files if each != name)
+    compiled = environment.get_template(name)
     return Template(
         name=name.removesuffix(".j2"),
         path=path,
@@ -107,7 +110,8 @@ def parse(name: str, sources: Mapping[str, Source]) -> Template:
         description=front.description,
         hash=_hash([sources[each].text for each in (name, *others)]),
         files=tuple(parts.files),
-        compiled=environment.get_template(name),
+        compiled=compiled,
+        known=dict(compiled.globals),
     )
 
 
