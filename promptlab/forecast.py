@@ -12,6 +12,7 @@ from promptlab.admit import admit
 from promptlab.meter import Cost, cap_of, worst_case
 from promptlab.mine import draw
 from promptlab.power import smallest_difference
+from promptlab.prefix import shares
 from promptlab.prepare import Prepared
 from promptlab.records import Flow, Request, Variant
 from promptlab.reserve import check_reserve, reserve
@@ -29,9 +30,11 @@ class Forecast:
     """What to expect.
 
     ``points`` counts the ``holes`` in (0 in spaces too large to look through); ``variants`` has the baseline in it.
-    ``search_calls`` assumes that no variant falls early by more than the allocator plans; tokens are per call, on
-    average; ``usd`` at list price with full answers; None = no price. ``resolves`` maps a share of rows on which two
-    variants disagree to the smallest difference that test (without one, dev) can show with 80 % power; None = none.
+    ``search_calls`` assumes that no variant falls early by more than the allocator plans. Tokens are per call, on
+    average; of those sent, ``tokens_shared`` start the next prompt of the same variant as well, and ``tokens_behind``
+    are fixed text behind the row's own, which no prompt cache holds. ``usd`` is at list price with full answers; None =
+    no price. ``resolves`` maps a share of rows on which two variants disagree to the smallest difference that test
+    (without one, dev) can show with 80 % power; None = none.
     """
 
     points: int
@@ -42,6 +45,8 @@ class Forecast:
     test_calls: int
     tokens_in: float
     tokens_out: float
+    tokens_shared: float
+    tokens_behind: float
     usd: float | None
     dev_rows: int
     test_rows: int
@@ -62,7 +67,7 @@ def forecast(prepared: Prepared) -> Forecast:
     search_calls = int(min(len(cells) * repeats, left))
     seats = min(finalists, prepared.space.size if walk.asks else len(view.variants) - 1)
     test_calls = (1 + seats) * len(rows.test) * repeats
-    tokens_in, cost = _sampled(prepared, view, cells)
+    tokens_in, cost, (shared, behind) = _sampled(prepared, view, cells)
     priced = all(model.price is not None for model in experiment.models)
     n = len(rows.test) or len(rows.dev)
     return Forecast(
@@ -74,6 +79,8 @@ def forecast(prepared: Prepared) -> Forecast:
         test_calls=test_calls,
         tokens_in=tokens_in,
         tokens_out=cost.tokens,
+        tokens_shared=shared,
+        tokens_behind=behind,
         usd=(search_calls + test_calls) * cost.usd if priced else None,
         dev_rows=len(rows.dev),
         test_rows=len(rows.test),
@@ -149,19 +156,22 @@ def _after(view: View, plan: Plan, fresh: Sequence[tuple[int, int]], new: Sequen
     )
 
 
-def _sampled(prepared: Prepared, view: View, cells: list[tuple[int, int]]) -> tuple[float, Cost]:
-    """Mean prompt tokens, and the mean cost of a call whose answer is as long as it may be."""
+def _sampled(prepared: Prepared, view: View, cells: list[tuple[int, int]]) -> tuple[float, Cost, tuple[float, float]]:
+    """Mean prompt tokens, the mean cost of a call with as long an answer as may be, and tokens shared and behind."""
     cells = cells or [(0, 0)]
     step = max(1, len(cells) // SAMPLE)
-    tokens, costs = [], []
+    tokens, costs, shared = [], [], []
     for v, i in cells[::step]:
         prompt = prepared.task.prompt(view.variants[v])
         messages = prompt.messages(view.dev[i])
         count, _ = count_messages(messages, prompt.model.id)
         tokens.append(count)
         costs.append(_cost(prompt.request(messages), count))
+        if len(view.dev) > 1:
+            shared.append(count * np.array(shares(messages, prompt.messages(view.dev[i - 1]))))
     n = len(costs)
-    return sum(tokens) / n, sum(costs, Cost()) * (1 / n)
+    first, last = np.mean(shared, axis=0) if shared else (0.0, 0.0)
+    return sum(tokens) / n, sum(costs, Cost()) * (1 / n), (float(first), float(last))
 
 
 def _cost(request: Request, tokens_in: int) -> Cost:

@@ -33,6 +33,8 @@ from promptlab.template import Template
 from promptlab.template.marks import Row
 
 CHAT = "/chat/completions"
+DEFAULTS: Mapping[str, Any] = {"temperature": 0}
+"""Sent where an experiment does not name it: servers' own defaults differ, and not all of them say so."""
 
 
 class Label(str):
@@ -95,6 +97,7 @@ class Prompt:
     parse: Parse
     scope: Mapping[str, Any]
     params: Mapping[str, Any]
+    defaults: tuple[str, ...] = ()
 
     def messages(self, example: Example) -> tuple[Message, ...]:
         """The exact messages for one row. Raises BadInput naming template, line, row and variant."""
@@ -112,7 +115,7 @@ class Prompt:
             "messages": [{"role": each.role, "content": each.content} for each in messages],
             **self.params,
         }
-        return Request(self.model, CHAT, body, draw=str(repeat))
+        return Request(self.model, CHAT, body, draw=str(repeat), defaults=self.defaults)
 
     def _demos(self, example: Example) -> tuple[Row, ...]:
         bank = self.task.bank
@@ -130,13 +133,15 @@ def _resolve(task: Task, variant: Variant) -> Prompt:
     template = task.templates[slots["template"]]
     model = task.models[slots["model"]]
     drawn = {name.removeprefix("params."): value for name, value in slots.items() if name.startswith("params.")}
-    params = {key: value for key, value in {**task.params, **model.params, **drawn}.items() if value is not None}
+    written = {**task.params, **model.params, **drawn}
+    params = {key: value for key, value in {**DEFAULTS, **written}.items() if value is not None}
+    defaults = tuple(key for key in DEFAULTS if key not in written)
     choices = {slot.name for slot in template.slots}
     scope = {name: value for name, value in slots.items() if name in choices} | {"labels": task.labels}
     word = template.parser or task.parser
     if isinstance(word, Mapping):  # every value has its parser: checked when the files were read
         word = word[str(slots[word["by"]])]
-    return Prompt(task, variant, template, model, parser(word), scope, params)
+    return Prompt(task, variant, template, model, parser(word), scope, params, defaults)
 
 
 def predict(

@@ -16,7 +16,7 @@ from promptlab.cli.show import dollars, plan_lines
 from promptlab.finished import Run
 from promptlab.forecast import forecast
 from promptlab.power import smallest_difference
-from promptlab.prepare import prepare
+from promptlab.prepare import opened, prepare
 
 FULL = {"propose": ["grid"], "allocate": "full", "budget": {"calls": 2000}, "finalists": 3}
 HALVING = {**FULL, "allocate": "halving", "finalists": 2}
@@ -133,3 +133,21 @@ def test_points_that_are_not_tried_are_explained(tmp_path: Path) -> None:
     plan = forecast(prepared)
     assert (plan.points, plan.holes) == (6, 1)
     assert "6 variants in the space (1 excluded)" in plan_lines(prepared, plan)[0]
+
+
+def test_the_plan_says_what_a_prompt_cache_can_hold(tmp_path: Path) -> None:
+    """Fixed text in front of the row's own is shared from row to row; fixed text behind it is not, and is noted."""
+    rules = " ".join(f"Rule {n}: a message about a thing is of that thing's kind." for n in range(20))
+    plans = []
+    for name, source in (("front", f"{rules}\n{{{{ message }}}}"), ("behind", f"{{{{ message }}}}\n{rules}")):
+        path = project(tmp_path / name, search=FULL)
+        (path.parent / "t.j2").write_text(source)
+        prepared = opened(path)
+        expected = forecast(prepared)
+        plans.append((expected, plan_lines(prepared, expected)))
+    (front, told), (behind, noted) = plans
+    assert front.tokens_shared > 0.8 * front.tokens_in
+    assert front.tokens_behind < 0.05 * front.tokens_in
+    assert behind.tokens_behind > 0.8 * behind.tokens_in
+    assert not any("stand behind the row" in line for line in told)
+    assert any("stand behind the row's own; in front of it" in line for line in noted)

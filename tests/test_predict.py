@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from project import project
 
 from promptlab.bank import Bank
 from promptlab.errors import BadInput, CallFailed
 from promptlab.predict import Label, Task, objective, predict
+from promptlab.prepare import opened
 from promptlab.records import Completion, Endpoint, Example, Model, Passage, Prediction, Request, Score, Variant
 from promptlab.template import Source, parse
 
@@ -222,3 +225,16 @@ def test_a_prompt_with_eight_demos_is_cheap() -> None:
         return (time.process_time() - began) / len(rows)
 
     assert min(once() for _ in range(5)) < 400e-6
+
+
+def test_temperature_0_is_sent_unless_the_experiment_names_it_and_its_key_says_who_did(tmp_path: Path) -> None:
+    """Null leaves it to the server. What nobody wrote may be left out, so it is another question than what was written."""
+    found = {}
+    for name, params in (("none", {}), ("written", {"temperature": 0}), ("null", {"temperature": None})):
+        prepared = opened(project(tmp_path / name, params={**params, "max_tokens": 4}))
+        prompt = prepared.task.prompt(prepared.baseline)
+        found[name] = prompt.request(prompt.messages(prepared.rows.dev[0]))
+    assert [each.body.get("temperature") for each in found.values()] == [0, 0, None]
+    assert [each.defaults for each in found.values()] == [("temperature",), (), ()]
+    assert len({each.key for each in found.values()}) == 3
+    assert found["none"].content == found["written"].content

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from promptlab.prepare import Prepared
 
 SHOWN = 15  # rows of a leaderboard on the terminal
+WORTH_MOVING = 100  # tokens of fixed text behind a row from which a note says so
 
 
 def console(*, error: bool = False) -> Console:
@@ -80,14 +81,23 @@ def plan_lines(prepared: Prepared, expected: Forecast) -> list[str]:
     )
     calls = (
         f"at most {total:,} calls ({expected.search_calls:,} search + {expected.test_calls:,} test) of about "
-        f"{expected.tokens_in:,.0f} tokens each{money}; budget: {cap}"
+        f"{expected.tokens_in:,.0f} tokens each, the first {expected.tokens_shared:,.0f} of them the same from row to "
+        f"row{money}; budget: {cap}"
     )
-    return [space, calls, _resolution(expected)]
+    return [space, calls, *_behind(expected), _resolution(expected)]
 
 
 def dollars(value: float) -> str:
     """An amount in US dollars: cents, or two digits of less than that."""
     return f"${value:,.2f}" if value >= 0.01 else f"${value:.2g}"
+
+
+def _behind(expected: Forecast) -> list[str]:
+    """What to tell of fixed text that stands where no provider's prompt cache can hold it."""
+    if expected.tokens_behind < WORTH_MOVING or expected.tokens_behind < expected.tokens_shared / 4:
+        return []
+    where = "in front of it, a provider's prompt cache could hold them"
+    return [f"note: {expected.tokens_behind:,.0f} tokens of fixed text stand behind the row's own; {where}"]
 
 
 def _resolution(expected: Forecast) -> str:
