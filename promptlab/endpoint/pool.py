@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
-from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Self
+from typing import Any, Protocol, Self
 
 from promptlab.endpoint import redact
 from promptlab.endpoint.client import Answer, Client, Lost
-from promptlab.endpoint.fault import AGAIN, FATAL, Fault, Kind, of_answer, of_exception
-from promptlab.endpoint.limiter import Limiter
+from promptlab.endpoint.embeddings import vectors
+from promptlab.endpoint.fault import AGAIN, FATAL, Fault, of_answer, of_exception
+from promptlab.endpoint.limiter import Limiter, Seat
 from promptlab.endpoint.listing import models
-from promptlab.endpoint.remedy import Place, remedy
+from promptlab.endpoint.remedy import Place, of_left_out, remedy
 from promptlab.endpoint.retry import Backoff
+from promptlab.endpoint.row import row
 from promptlab.endpoint.usage import count
 from promptlab.endpoint.validate import completion
 from promptlab.errors import EndpointUnusable
@@ -24,20 +28,51 @@ GARBAGE_TRIES = 3
 """Tries of one request while its answers are no completions; and first answers of a pool before it gives up."""
 CONNECT_TRIES = 2
 """Tries of one request while the endpoint has never answered anything."""
-TURNED_AWAY: dict[Kind, str] = {"overflow": "context_overflow", "refused": "content_filter"}
 USUAL = Backoff()
+READERS: dict[str, Callable[[bytes, Mapping[str, Any]], Completion | Fault]] = {
+    "/chat/completions": completion,
+    "/embeddings": vectors,
+}
+
+
+class Dialect(Protocol):
+    """How a model of an endpoint wants to be asked, where that differs from how promptlab writes requests."""
+
+    def content(self, request: Request) -> bytes:
+        """The bytes to send; `request.content` itself where nothing differs."""
+
+
+@dataclass(slots=True)
+class _Tries:
+    """What one request has gone through."""
+
+    sent: int = 0
+    failed: int = 0
+    garbage: int = 0
 
 
 class Pool:
     """One endpoint as a Transport. ``base_url`` is the real address; it and the key stay out of every message.
 
-    `call` raises EndpointUnusable for what is fatal at once, and from then on for every call.
+    ``dialects`` are by model id. ``left_out`` names, by model id, the defaults of promptlab's own that the endpoint
+    rejects: they are sent no more. `call` raises EndpointUnusable for what is fatal at once, and from then on for every
+    call.
     """
 
-    def __init__(self, endpoint: Endpoint, base_url: str, api_key: str, *, backoff: Backoff = USUAL) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        base_url: str,
+        api_key: str,
+        *,
+        backoff: Backoff = USUAL,
+        dialects: Mapping[str, Dialect] | None = None,
+    ) -> None:
         self.endpoint = endpoint
         self.width = endpoint.concurrency
         self.url = redact.shown(base_url)
+        self.left_out: dict[str, tuple[str, ...]] = {}
+        self._dialects = dict(dialects or {})
         self._hidden = redact.secrets(base_url, api_key)
         self._client = Client(base_url, api_key, self.width)
         self._limiter = Limiter(self.width, endpoint.rpm, endpoint.tpm)
@@ -60,26 +95,34 @@ class Pool:
         """Close the connections; no call may be under way."""
         await self._client.close()
 
+    def notes(self) -> tuple[str, ...]:
+        """What people should know of how the endpoint was asked: a sentence for each parameter that was left out."""
+        return of_left_out(self.url, self.left_out)
+
     async def call(self, request: Request) -> Call:
         """Ask until there is a completion, or the row or the endpoint is given up."""
         self._client.open()  # imports: not to be measured as latency
-        tries: Counter[str] = Counter()
+        tries = _Tries()
         while True:
-            tries["all"] += 1
-            async with self._limiter.seat(_worst_case(request)):
+            tries.sent += 1
+            async with self._limiter.seat(_worst_case(request) if self._limiter.counts_tokens else 0) as seat:
                 self._raise_if_unusable()
+                asked, content = self._worded(request)
                 started = time.monotonic()
-                outcome = await self._attempt(request)
+                outcome = await self._attempt(asked, content)
                 seconds = time.monotonic() - started
+                self._tell(seat, outcome, seconds)
             if isinstance(outcome, Fault):
+                if self._spare(asked, outcome):
+                    continue
                 outcome = self._judge(outcome, tries)
                 if outcome.kind in FATAL:
-                    await self.give_up(outcome, request.model, request.route)
+                    await self.give_up(outcome, request.model, request.route, _sent(asked, content))
                 if outcome.kind in AGAIN:
-                    await self._limiter.sleep(max(outcome.wait, self._backoff.delay(tries["all"])))
+                    await self._limiter.sleep(max(outcome.wait, self._backoff.delay(tries.failed)))
                     self._raise_if_unusable()
                     continue
-            return self._row(request, outcome, seconds, tries["all"])
+            return row(request, outcome, seconds, tries.sent, self._hidden)
 
     async def listed(self) -> tuple[str, ...]:
         """The model ids that GET /models names; empty if it does not answer or holds something else."""
@@ -100,57 +143,72 @@ class Pool:
         self._answered = True
         return None
 
-    async def _attempt(self, request: Request) -> Completion | Fault:
+    def _worded(self, request: Request) -> tuple[Request, bytes]:
+        """The request as this endpoint takes it, and the bytes to send; what goes into the log stays ``request``."""
+        known = self.left_out.get(request.model.id)
+        if known and (spared := [name for name in known if name in request.defaults]):
+            body = {name: value for name, value in request.body.items() if name not in spared}
+            left = tuple(name for name in request.defaults if name not in spared)
+            request = replace(request, body=body, defaults=left)
+        dialect = self._dialects.get(request.model.id)
+        return request, dialect.content(request) if dialect else request.content
+
+    async def _attempt(self, asked: Request, content: bytes) -> Completion | Fault:
         try:
             async with asyncio.timeout(self.endpoint.timeout):
-                answer = await self._client.post(request.route, request.content)
+                answer = await self._client.post(asked.route, content)
         except (Lost, TimeoutError) as error:
             return of_exception(error, self.endpoint.timeout)
         self._answered = True
-        return self._read(answer, request)
+        return self._read(answer, asked, content)
 
-    def _read(self, answer: Answer, request: Request) -> Completion | Fault:
+    def _read(self, answer: Answer, asked: Request, content: bytes) -> Completion | Fault:
         if not 200 <= answer.status < 300:
-            return of_answer(answer, request.body)
-        outcome = completion(answer.body, request.body)
+            return of_answer(answer, _sent(asked, content))
+        outcome = READERS.get(asked.route, completion)(answer.body, asked.body)
         if isinstance(outcome, Completion):
             self._trusted = True
         elif outcome.kind == "alien":
             self._aliens += 1
         return outcome
 
-    def _judge(self, fault: Fault, tries: Counter[str]) -> Fault:
+    def _tell(self, seat: Seat, outcome: Completion | Fault, seconds: float) -> None:
+        """Let the limiter know how it went."""
+        if isinstance(outcome, Completion):
+            usage = outcome.usage
+            self._limiter.answered(seat, seconds, usage.tokens_in + usage.tokens_out)
+        elif outcome.kind == "limited":
+            self._limiter.turned_away(seat, outcome.wait)
+
+    def _spare(self, asked: Request, fault: Fault) -> bool:
+        """Whether the endpoint rejects what nobody wrote but promptlab; then it is asked without, from now on."""
+        if fault.kind != "parameter" or fault.param not in asked.defaults:
+            return False
+        known = self.left_out.get(asked.model.id, ())
+        if fault.param not in known:
+            self.left_out[asked.model.id] = (*known, fault.param)
+        return True
+
+    def _judge(self, fault: Fault, tries: _Tries) -> Fault:
         """The same fault, or what it has become now: the end of the row or of the run."""
-        if fault.kind == "limited":
-            self._limiter.pause(fault.wait)
+        tries.failed += 1
         garbage = fault.kind in ("alien", "invalid")
-        tries["garbage"] += garbage
+        tries.garbage += garbage
         if fault.kind == "alien" and not self._trusted and self._aliens >= GARBAGE_TRIES:
             return Fault("foreign", fault.text)
-        if fault.kind == "connect" and not self._answered and tries["all"] >= CONNECT_TRIES:
+        if fault.kind == "connect" and not self._answered and tries.failed >= CONNECT_TRIES:
             return Fault("unreachable", fault.text)
-        spent = tries["all"] > self.endpoint.max_retries or (garbage and tries["garbage"] >= GARBAGE_TRIES)
+        spent = tries.failed > self.endpoint.max_retries or (garbage and tries.garbage >= GARBAGE_TRIES)
         if fault.kind in AGAIN and spent:
             return Fault("failed", fault.text)
         return fault
 
-    def _row(self, request: Request, outcome: Completion | Fault, seconds: float, attempts: int) -> Call:
-        if isinstance(outcome, Fault) and outcome.kind in TURNED_AWAY:
-            outcome = Completion(text="", finish_reason=TURNED_AWAY[outcome.kind], model=request.model.id)
-        if isinstance(outcome, Fault):
-            tail = f" (after {attempts} attempts)" if attempts > 1 else ""
-            error = redact.redact(outcome.text + tail, self._hidden)
-            return Call(request.key, request.purpose, None, latency=seconds, attempts=attempts, error=error)
-        price = request.model.price
-        usd = price.of(outcome.usage) if price else 0.0
-        return Call(request.key, request.purpose, outcome, usd=usd, latency=seconds, attempts=attempts)
-
-    async def give_up(self, fault: Fault, model: Model, route: str) -> None:
-        """Raise EndpointUnusable, now and for every later call; the first reason stays."""
+    async def give_up(self, fault: Fault, model: Model, route: str, sent: Mapping[str, Any] | None = None) -> None:
+        """Raise EndpointUnusable, now and for every later call; the first reason stays. ``sent``: the body, if any."""
         async with self._giving_up:
             if not self._verdict:
-                known = await self.listed() if fault.kind == "model" else ()
-                place = Place(self.url, route, model.id, self.endpoint.api_key_env, known)
+                known: Collection[str] = await self.listed() if fault.kind == "model" else ()
+                place = Place(self.url, route, model.id, self.endpoint.api_key_env, known, sent or {})
                 self._verdict = redact.redact(remedy(fault, place), self._hidden)
                 self._limiter.stop()
         self._raise_if_unusable()
@@ -158,6 +216,14 @@ class Pool:
     def _raise_if_unusable(self) -> None:
         if self._verdict:
             raise EndpointUnusable(self._verdict)
+
+
+def _sent(asked: Request, content: bytes) -> Mapping[str, Any]:
+    """The body as it was sent: a dialect may have changed it."""
+    if content == asked.content:
+        return asked.body
+    body = json.loads(content)
+    return body if isinstance(body, dict) else {}
 
 
 def _worst_case(request: Request) -> int:

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from promptlab.endpoint.fault import Fault
 from promptlab.errors import nearest
 
 RESUME = "The same command goes on from here."
+OTHER_NAME = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
+LONGEST = 60
+"""Characters of a rejected value that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where it happened; ``models`` are the ids that the endpoint lists (empty = it lists none)."""
+    """Where it happened; ``models`` are the ids that the endpoint lists (empty = none); ``sent`` is the body."""
 
     url: str
     route: str
     model: str
     api_key_env: str
     models: Collection[str] = ()
+    sent: Mapping[str, Any] = field(default_factory=dict)
 
 
 def remedy(fault: Fault, place: Place) -> str:
@@ -56,10 +62,35 @@ def _quota(fault: Fault, _place: Place) -> str:
 
 
 def _parameter(fault: Fault, place: Place) -> str:
-    name = f"`{fault.param}`" if fault.param else "a parameter"
-    return (
-        f"the endpoint rejects {name} for {place.model!r} ({fault.text}). "
-        "Change it or take it out of params: it is not dropped silently, that would change the experiment."
+    said = f"the endpoint rejects {_named(fault.param, place.sent)} for {place.model!r} ({fault.text})"
+    return f"{said}. {_instead(fault)} It is not dropped silently: that would change the experiment."
+
+
+def _named(param: str, sent: Mapping[str, Any]) -> str:
+    """A parameter with the value that was sent: where it is a slot, only one of its values may be wrong."""
+    if not param:
+        return "a parameter"
+    if param not in sent:
+        return f"`{param}`"
+    value = json.dumps(sent[param], ensure_ascii=False)
+    return f"`{param}`: {value}" if len(value) <= LONGEST else f"`{param}`: {value[:LONGEST]}..."
+
+
+def _instead(fault: Fault) -> str:
+    other = OTHER_NAME.get(fault.param, "")
+    if other and other in fault.text.replace(fault.param, ""):
+        return f"Write `{other}` in params, or run `promptlab doctor` once: it finds out, and the right one is sent."
+    if fault.param == "temperature":
+        return "Take another value, or write `temperature: null` in params: then none is sent."
+    return "Change it or take it out of params."
+
+
+def of_left_out(url: str, left_out: Mapping[str, Collection[str]]) -> tuple[str, ...]:
+    """A sentence for each of promptlab's own defaults that an endpoint rejects, by model id."""
+    return tuple(
+        f"{url}: `{name}` is not sent to {model!r}, which rejects promptlab's default; its own holds."
+        for model, names in left_out.items()
+        for name in names
     )
 
 
