@@ -28,7 +28,11 @@ JSON = {"Content-Type": "application/json"}
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer. ``how``: reset (before headers), cut (mid-body), hang, drip (a byte per 50 ms), chunked."""
+    """One answer, and ``how`` it comes.
+
+    reset (before headers), cut (mid-body; torn: of no known length), hang, drip (a byte per 50 ms), yawn (white space
+    for a quarter of a second, then the body), chunked.
+    """
 
     status: int = 200
     body: bytes = b""
@@ -165,17 +169,20 @@ class FaultServer:
         if not reply.how or reply.how == "reset":
             return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
         response = web.StreamResponse(status=reply.status, headers=reply.headers)
-        if reply.how != "chunked":
+        if reply.how not in ("chunked", "torn", "yawn"):
             response.content_length = len(reply.body)
         await response.prepare(request)
         await self._stream(request, response, reply)
         return response
 
     async def _stream(self, request: web.Request, response: web.StreamResponse, reply: Reply) -> None:
-        if reply.how == "cut":
+        if reply.how in ("cut", "torn"):
             await response.write(reply.body[: len(reply.body) // 2])
             _abort(request)
             return
+        for _ in range(5 if reply.how == "yawn" else 0):
+            await response.write(b" \n")
+            await asyncio.sleep(0.05)
         step = 1 if reply.how == "drip" else 65_536
         for start in range(0, len(reply.body), step):
             await response.write(reply.body[start : start + step])

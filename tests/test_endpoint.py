@@ -7,6 +7,7 @@ import gzip
 import itertools
 import json
 import logging
+import math
 import subprocess
 import sys
 import time
@@ -346,8 +347,9 @@ def test_compressed_answers_and_white_space_before_the_json_are_read(server: Fau
     assert [text_of(call) for call in run(server, ask("a"), ask("b"))] == ["zipped", "zipped"]
 
 
-def test_a_redirect_within_the_host_is_followed_with_the_same_bytes(server: FaultServer) -> None:
-    server.script(raw("", 307, Location="/v2/chat/completions"))
+@pytest.mark.parametrize("status", [307, 308])
+def test_a_redirect_within_the_host_is_followed_with_the_same_bytes(server: FaultServer, status: int) -> None:
+    server.script(raw("", status, Location="/v2/chat/completions"))
     assert (text_of(one(server)), one(server).attempts) == ("ok", 1)
     assert [each.path for each in server.posts][:2] == ["/v1/chat/completions", "/v2/chat/completions"]
     assert server.posts[1].content == server.posts[0].content
@@ -368,17 +370,41 @@ def test_a_redirect_within_the_host_is_followed_with_the_same_bytes(server: Faul
         ({"retry-after": formatdate(1_000_000, usegmt=True)}, 0.0),
         *[({"retry-after": each}, 0.0) for each in ("0", "-5", "nan", "inf", "soon", "", "Mon, 99 Foo")],
         ({"retry-after-ms": "garbage", "retry-after": "2"}, 2.0),
+        ({"retry-after": "Fri, 13 Nov 2026 12:00:09 -0000", "date": "Fri, 13 Nov 2026 12:00:00 GMT"}, 9.0),
+        ({"retry-after": "Fri, 13 Nov 2026 12:00:09", "date": "Fri, 13 Nov 2026 12:00:00"}, 9.0),
     ],
 )
-def test_retry_after_is_read_in_all_its_forms_and_nonsense_is_ignored(headers: dict[str, str], seconds: float) -> None:
-    assert asked_wait(headers) == seconds
+def test_retry_after_is_read_in_all_its_forms_and_nonsense_is_ignored(
+    headers: dict[str, str], seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")  # a date without a zone is not ours, but UTC
+    time.tzset()
+    try:
+        assert asked_wait(headers) == seconds
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
-def test_a_wait_is_also_read_out_of_the_error_s_text() -> None:
-    assert asked_wait({}, "Rate limit reached. Please try again in 1.2s. Visit") == 1.2
-    assert asked_wait({}, "Please try again in 20ms.") == 0.02
-    assert asked_wait({}, '{"retryDelay": "34s"}') == 34.0
-    assert asked_wait({}, "try again in ... s") == 0.0
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("Rate limit reached. Please try again in 1.2s. Visit", 1.2),
+        ("Please try again in 20ms.", 0.02),
+        ("Please try again in 6m0s.", 360.0),
+        ("Please try again in 1h2m3.5s.", 3723.5),
+        ("Please retry after 26 seconds. To increase", 26.0),
+        ("Try again in 2 minutes", 120.0),
+        ("try again in 2 months", 0.0),
+        ('{"retryDelay": "34s"}', 34.0),
+        ("try again in ... s", 0.0),
+        ("try again in a minute", 0.0),
+    ],
+)
+def test_a_wait_is_also_read_out_of_the_error_s_text(text: str, seconds: float) -> None:
+    assert asked_wait({}, text) == pytest.approx(seconds)
+    assert asked_wait({"retry-after": "garbage"}, text) == pytest.approx(seconds)
+    assert asked_wait({"retry-after": "7"}, text) == 7.0
 
 
 def test_a_429_with_retry_after_pauses_the_whole_pool(server: FaultServer) -> None:
@@ -469,6 +495,7 @@ def test_requests_per_minute_are_kept(server: FaultServer) -> None:
 
 def test_tokens_per_minute_delay_a_second_large_request(server: FaultServer) -> None:
     large = ask("x" * 8000, max_tokens=500)  # about 2,500 tokens; 120,000 a minute are 2,000 a second
+    server.default = lambda _: ok(usage={"prompt_tokens": 2000, "completion_tokens": 500})  # none to be given back
 
     async def go() -> float:
         async with Pool(endpoint(tpm=120_000), server.url, KEY, backoff=QUICK) as pool:
@@ -530,7 +557,7 @@ def test_a_missing_key_says_where_to_name_one(server: FaultServer) -> None:
 )
 def test_no_such_model_is_told_with_the_nearest_name_that_the_endpoint_lists(server: FaultServer, reply: Reply) -> None:
     server.default = lambda _: reply
-    server.models = raw('{"data": [{"id": "smalll"}, {"id": "large"}, 3, {"id": null}]}')
+    server.models = raw('{"data": [{"id": "smalll"}, {"id": "lar\\nge\\ud83d"}, 3, {"id": null}]}')
     message = fatal(server)
     assert "no such model: 'small'" in message
     assert "Did you mean 'smalll'?" in message
@@ -731,6 +758,7 @@ def read(value: Any, body: Any = BODY) -> Completion:
             "a",
             "hm",
         ),
+        (completion([{"type": "thinking", "thinking": [{"text": 3}, {"text": None}, "x"]}, "a"]), "a", ""),
         (completion("a", message={"reasoning_content": "r1", "reasoning": "r2"}), "a", "r1"),
         (completion("a", message={"reasoning": "r2"}), "a", "r2"),
         (completion(None, message={"reasoning": "cut short"}, choice={"finish_reason": "length"}), "", "cut short"),
@@ -779,6 +807,8 @@ def test_infinite_logprobs_and_a_byte_order_mark_do_no_harm() -> None:
         ({"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 9}}, (5, 2, 5)),
         ({"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": None}, (5, 2, 0)),
         ({"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": -1}}, (5, 2, 0)),
+        ({"prompt_tokens": 5, "completion_tokens": 2, "prompt_cache_hit_tokens": 4}, (5, 2, 4)),
+        ({"prompt_tokens": " 5 ", "completion_tokens": "2", "total_tokens": None}, (5, 2, 0)),
     ],
 )
 def test_reported_usage_is_coerced(usage: Any, counts: tuple[int, int, int]) -> None:
@@ -789,13 +819,34 @@ def test_reported_usage_is_coerced(usage: Any, counts: tuple[int, int, int]) -> 
 
 @pytest.mark.parametrize(
     "usage",
-    [None, {}, [], "x", {"prompt_tokens": -1, "completion_tokens": 2}, {"prompt_tokens": 1.5}, {"prompt_tokens": True}],
+    [
+        None,
+        {},
+        [],
+        "x",
+        *[
+            {"prompt_tokens": each, "completion_tokens": 2}
+            for each in (-1, 0, 1.5, True, 10**20, 1e300, "x", "9" * 5000)
+        ],
+        *[{"prompt_tokens": 9, "completion_tokens": each} for each in (-1, 0, math.nan, math.inf, None, [], {"a": 1})],
+    ],
 )
 def test_missing_or_impossible_usage_is_estimated_and_marked(usage: Any) -> None:
     found = read(completion("four words of text", usage=usage)).usage
     assert found.source == "estimated"
-    assert found.tokens_in > 4
-    assert found.tokens_out > 0
+    assert 4 < found.tokens_in < 100
+    assert 0 < found.tokens_out < 100
+
+
+def test_no_tokens_for_no_text_are_a_report_like_any_other() -> None:
+    found = read(completion(None, usage={"prompt_tokens": 9, "completion_tokens": 0})).usage
+    assert (found.tokens_in, found.tokens_out, found.source) == (9, 0, "reported")
+
+
+def test_what_is_the_same_in_every_answer_is_held_once() -> None:
+    first, second = (read(completion("a", model="m" * 40, system_fingerprint="f" * 40)) for _ in range(2))
+    assert first.model is second.model
+    assert first.fingerprint is second.fingerprint
 
 
 scalars = st.none() | st.booleans() | st.integers(-10, 10**20) | st.floats() | st.text(max_size=5)

@@ -137,7 +137,8 @@ def _of_sdk(base_url: str, api_key: str) -> tuple[str, dict[str, str]]:
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:
     """The whole body; TooLarge as soon as it is too long, also without a Content-Length."""
-    if (response.content_length or 0) <= MAX_BYTES and response.content_length is not None:
+    length = response.content_length
+    if length is not None and length <= MAX_BYTES and "Content-Encoding" not in response.headers:
         return await response.read()
     read = bytearray()
     async for chunk in response.content.iter_any():
@@ -151,6 +152,9 @@ def _onward(at: str, answer: Answer) -> str:
     """Where a redirect leads that keeps method, body and host; empty for all else (the key must not travel)."""
     if answer.status not in (307, 308) or not answer.headers.get("location"):
         return ""
-    here, there = urlsplit(at), urlsplit(urljoin(at, answer.headers["location"]))
+    try:
+        here, there = urlsplit(at), urlsplit(urljoin(at, answer.headers["location"]))
+    except ValueError:  # no address at all
+        return ""
     same = here.hostname == there.hostname and (here[:2] == there[:2] or there.scheme == "https")
     return there.geturl() if same else ""

@@ -32,45 +32,69 @@ def read(body: bytes) -> Complaint:
 
 def of(value: Any) -> Complaint:
     """The complaint of a parsed error body, or of the value of its "error"."""
+    try:
+        return _of(value)
+    except RecursionError:
+        return Complaint("an error nested too deeply to be read")
+
+
+def line(text: str, longest: int = LONGEST) -> str:
+    """One printable line of at most ``longest`` characters; what is cut off leaves an ellipsis."""
+    joined = " ".join("".join(c if c.isprintable() else " " for c in text[: 10 * longest]).split())
+    return joined if len(joined) <= longest and len(text) <= 10 * longest else joined[: longest - 1] + "…"
+
+
+def _of(value: Any) -> Complaint:
     if isinstance(value, list):
-        return of(value[0]) if value else Complaint()
+        if value and isinstance(value[0], dict) and "loc" in value[0]:
+            return _validation(value)
+        return _of(value[0]) if value else Complaint()
     if not isinstance(value, dict):
         return Complaint(line("" if value is None else str(value)))
-    if isinstance(value.get("detail"), list):
-        return _validation(value["detail"])
-    for key in ("error", "errors", "detail"):
-        if value.get(key) and not isinstance(value[key], (int, bool)):
-            return of(value[key])
-    return _flat(value)
+    inner = _inner(value)
+    return _flat(value) if inner is None else _of(inner)
 
 
-def line(text: str) -> str:
-    """One printable line of at most 300 characters."""
-    joined = " ".join("".join(c if c.isprintable() else " " for c in text[: 10 * LONGEST]).split())
-    return joined if len(joined) <= LONGEST else joined[: LONGEST - 1] + "…"
+def _inner(value: dict[str, Any]) -> Any:
+    """What the error wraps: another error, also one that is JSON within a string; None if it says it all itself."""
+    if value.get("error") and isinstance(value["error"], dict | list):
+        return value["error"]
+    message = value.get("message")
+    if isinstance(message, str) and message.lstrip()[:1] in ("{", "["):
+        try:
+            message = json.loads(message)
+        except ValueError:
+            return None
+    if message:
+        return message if isinstance(message, dict | list) else None
+    found = (value.get(key) for key in ("error", "errors", "detail"))
+    return next((each for each in found if each and not isinstance(each, int | float)), None)
 
 
 def _flat(error: dict[str, Any]) -> Complaint:
     inner, meta = (each if isinstance(each, dict) else {} for each in map(error.get, ("innererror", "metadata")))
-    words = [error.get("message") or error.get("error_description") or "", meta.get("raw") or ""]
-    said = " ".join(each if isinstance(each, str) else json.dumps(each) for each in words if each)
-    codes = (error.get("code"), error.get("type"), error.get("status"), inner.get("code"))
+    message = next((error[key] for key in ("message", "msg", "error_description") if error.get(key)), "")
+    said = " ".join(each if isinstance(each, str) else json.dumps(each) for each in (message, meta.get("raw")) if each)
+    details = error["details"] if isinstance(error.get("details"), list) else []
+    reasons = (each.get("reason") for each in details if isinstance(each, dict))  # Google's
+    codes = (*map(error.get, ("code", "type", "status", "error")), inner.get("code"), *reasons)
     return Complaint(
         text=line(said or json.dumps(error)),
-        code=" ".join(str(each).lower() for each in codes if each is not None),
-        param=str(error.get("param") or ""),
+        code=" ".join(str(each)[:80].lower() for each in codes if isinstance(each, str | int)),
+        param=line(str(error.get("param") or ""), 80),
     )
 
 
 def _validation(detail: list[Any]) -> Complaint:
     """FastAPI's 422: a list of {type, loc: [body, key, ...], msg}."""
     found = [each for each in detail if isinstance(each, dict)]
-    places = [[str(part) for part in each.get("loc") or () if part != "body"] for each in found]
-    said = (f"{'.'.join(place)}: {each.get('msg', '')}" for each, place in zip(found, places, strict=True))
+    lists = (each["loc"] if isinstance(each.get("loc"), list) else [] for each in found)
+    places = [".".join(str(part) for part in each if part != "body") for each in lists]
+    said = (f"{place}: {each.get('msg', '')}" for each, place in zip(found, places, strict=True))
     return Complaint(
-        text=line("; ".join(said) or str(detail)),
-        code=" ".join(str(each.get("type", "")) for each in found[:1]),
-        param=".".join(places[0]) if places else "",
+        text=line("; ".join(said)),
+        code=str(found[0].get("type", ""))[:80].lower(),
+        param=line(places[0], 80),
     )
 
 
@@ -78,5 +102,5 @@ def _page(text: str) -> str:
     """The title of an HTML page, or its text; any other text as it is."""
     if not text.lstrip().startswith("<"):
         return text
-    title = re.search(r"(?is)<title[^>]*>(.*?)</title>", text[:20_000])
+    title = re.search(r"(?is)<title[^>]*>(.*?)</title>", text[:5_000])
     return html.unescape(title[1] if title else re.sub(r"(?s)<[^>]*>", " ", text[:5_000]))

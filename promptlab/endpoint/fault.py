@@ -9,15 +9,19 @@ from typing import Literal
 
 from promptlab.endpoint.client import Answer, TooLarge
 from promptlab.endpoint.complaint import Complaint, line, read
+from promptlab.endpoint.redact import shown
 from promptlab.endpoint.retry import asked_wait
 from promptlab.endpoint.wording import (
     FLAGGED,
+    KEY,
     NO_MODEL,
     OVERFLOW,
     QUOTA_CODES,
     QUOTA_TEXT,
+    RATE,
     REFUSED,
     THE_DATA,
+    TOO_LARGE,
     UNSUPPORTED,
     UNSUPPORTED_CODES,
     mention,
@@ -55,7 +59,7 @@ def of_answer(answer: Answer, sent: Collection[str]) -> Fault:
     complaint = read(answer.body)
     wait = asked_wait(answer.headers, answer.body[:20_000].decode("utf-8", "replace"))
     if 300 <= answer.status < 400:
-        return Fault("redirect", f"HTTP {answer.status} to {answer.headers.get('location', 'nowhere')}")
+        return Fault("redirect", f"HTTP {answer.status} to {line(shown(answer.headers.get('location', 'nowhere')))}")
     fault = of_status(answer.status, complaint, wait, sent)
     told = answer.headers.get("x-should-retry", "").lower()
     if told == "false" and fault.kind in AGAIN:
@@ -77,7 +81,6 @@ def of_status(status: int, said: Complaint, wait: float, sent: Collection[str]) 
 def of_exception(error: BaseException, timeout: float) -> Fault:
     """The fault of an attempt that brought no answer; ``timeout`` in seconds is what it had."""
     import aiohttp
-    import httpx2
 
     chain = list(_chain(error))
     for each in chain:
@@ -85,8 +88,8 @@ def of_exception(error: BaseException, timeout: float) -> Fault:
             return Fault("connect", line(f"no connection: {each.os_error}"))
         if isinstance(each, aiohttp.ConnectionTimeoutError):
             return Fault("connect", line(f"no connection: {each}"))
-        if isinstance(each, httpx2.UnsupportedProtocol):
-            return Fault("unreachable", line(str(each)))
+        if isinstance(each, aiohttp.InvalidURL):
+            return Fault("unreachable", "the address cannot be asked")
         if isinstance(each, TooLarge):
             return Fault("invalid", str(each))
     if isinstance(error, TimeoutError):
@@ -96,13 +99,23 @@ def of_exception(error: BaseException, timeout: float) -> Fault:
 
 
 def _kind(status: int, said: Complaint, wait: float, sent: Collection[str]) -> Kind:
+    words = f"{said.code} {said.text}"
     if _quota(status, said, wait):
         return "quota"
     if status in (401, 403):
-        return "refused" if status == 403 and FLAGGED.search(said.text) else "key"
-    if status in (402, 429) or (not status and "rate_limit" in said.code):
-        return "limited"
-    return _kind_of_prompt(status, f"{said.code} {said.text}") or _kind_of_request(status, said, sent)
+        return _kind_of_key(status, words)
+    if status in (0, 400) and (KEY.search(said.code) or KEY.search(said.text)):
+        return "key"
+    if status in (402, 429) or (not status and RATE.search(words)):
+        return "failed" if TOO_LARGE.search(said.text) else "limited"
+    return _kind_of_prompt(status, words) or _kind_of_request(status, said, sent)
+
+
+def _kind_of_key(status: int, words: str) -> Kind:
+    """Turned away: most often for the key, but a 403 may be about the prompt, or about one model."""
+    if status == 403 and FLAGGED.search(words):
+        return "refused"
+    return "model" if status == 403 and NO_MODEL.search(words) else "key"
 
 
 def _kind_of_prompt(status: int, words: str) -> Kind | None:
@@ -116,9 +129,11 @@ def _kind_of_prompt(status: int, words: str) -> Kind | None:
 
 def _kind_of_request(status: int, said: Complaint, sent: Collection[str]) -> Kind:
     """The request itself is what the server objects to."""
+    if said.param == "model":
+        return "model"
     if status in (400, 422) and (_setting(said, sent) or any(code in said.code for code in UNSUPPORTED_CODES)):
         return "parameter"
-    if said.param == "model" or NO_MODEL.search(f"{said.code} {said.text}"):
+    if NO_MODEL.search(f"{said.code} {said.text}"):
         return "model"
     if status in (404, 405):
         return "model" if re.search(r"(?i)\bmodel\b", said.text) else "path"
@@ -135,14 +150,15 @@ def _quota(status: int, said: Complaint, wait: float) -> bool:
 
 
 def _setting(said: Complaint, sent: Collection[str]) -> str:
-    """The key of the body, other than the data itself, that the server objects to; empty if it is none."""
+    """The key of the body, other than the data itself, that the server objects to first; empty if it is none."""
     named = re.split(r"[.\[]", said.param)[0]
     settings = [key for key in sent if key not in THE_DATA]
     if named in settings:
         return named
     if named or not UNSUPPORTED.search(f"{said.code} {said.text}"):
         return ""
-    return next((key for key in settings if mention(key).search(said.text)), "")
+    found = {key: at.start() for key in settings if (at := mention(key).search(said.text))}
+    return min(found, key=lambda key: found[key], default="")
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from promptlab.endpoint.complaint import line
+
 
 def models(body: bytes) -> tuple[str, ...]:
     """The ids of {"data": [{"id": ...}]} or of a bare list; empty for anything else."""
@@ -15,4 +17,4 @@ def models(body: bytes) -> tuple[str, ...]:
     if not isinstance(rows, list):
         return ()
     names = (each.get("id") or each.get("name") if isinstance(each, dict) else each for each in rows)
-    return tuple(name for name in names if isinstance(name, str))
+    return tuple(line(name) for name in names if isinstance(name, str))

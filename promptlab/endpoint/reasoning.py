@@ -26,7 +26,8 @@ def part(content: Mapping[str, Any]) -> str:
     """The reasoning text of one content part of the kind {"type": "thinking", "thinking": text or parts}."""
     thinking = content.get("thinking")
     if isinstance(thinking, list):
-        return "".join(str(each.get("text") or "") for each in thinking if isinstance(each, dict))
+        found = [each.get("text") for each in thinking if isinstance(each, dict)]
+        return "".join(each for each in found if isinstance(each, str))
     return thinking if isinstance(thinking, str) else ""
 
 
@@ -36,7 +37,7 @@ def cut(text: str) -> tuple[str, str]:
     After an unclosed <think> all is reasoning. A </think> that nothing opened closes what the server's own chat
     template had opened: all before it is reasoning.
     """
-    if "think" not in text:
+    if "<" not in text or "think" not in text:
         return text, ""
     kept: list[str] = []
     thought: list[str] = []

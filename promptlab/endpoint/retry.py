@@ -11,9 +11,13 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-IN_TEXT = re.compile(r"(?i)(?:try again|retry) in ([\d.]{1,12}) ?(ms|s)|\"retryDelay\": ?\"([\d.]{1,12})s\"")
+DURATION = r"(?:[\d.]{1,12} ?(?:ms|milli|h|m(?!o)|s)[a-z]* ?){1,4}"
+IN_TEXT = re.compile(rf"(?i)(?:try again|retry) (?:in|after) ({DURATION})|\"retryDelay\": ?\"({DURATION})\"")
+PIECE = re.compile(r"(?i)([\d.]{1,12}) ?(ms|milli|h|m|s)")
+SECONDS = {"ms": 0.001, "milli": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +36,15 @@ def asked_wait(headers: Mapping[str, str], body: str = "") -> float:
     """Seconds that the server asks to wait; 0.0 if it asks for nothing that makes sense.
 
     Read from retry-after-ms, from Retry-After (seconds or a date, taken against the server's own Date), or from
-    an error text such as "Please try again in 1.2s". Zero, negative and garbled values are ignored.
+    an error text such as "Please try again in 1m2.5s". Zero, negative and garbled values are ignored.
     """
-    found = _seconds(headers.get("retry-after-ms", "")) / 1000 or _seconds(headers.get("retry-after", ""))
-    if found:
-        return found
-    if headers.get("retry-after"):
-        return _until(headers["retry-after"], headers.get("date", ""))
-    if hint := IN_TEXT.search(body):
-        return _seconds(hint[1] or hint[3]) / (1000 if hint[2] == "ms" else 1)
-    return 0.0
+    after = headers.get("retry-after", "")
+    found = _seconds(headers.get("retry-after-ms", "")) / 1000 or _seconds(after)
+    if not found and after:
+        found = _until(after, headers.get("date", ""))
+    if not found and (hint := IN_TEXT.search(body)):
+        found = sum(_seconds(number) * SECONDS[unit.lower()] for number, unit in PIECE.findall(hint[1] or hint[2]))
+    return found
 
 
 def _seconds(text: str) -> float:
@@ -53,12 +56,14 @@ def _seconds(text: str) -> float:
 
 
 def _until(date: str, now: str) -> float:
+    then, here = _instant(date), _instant(now)
+    return max(0.0, then - (here or time.time())) if then else 0.0
+
+
+def _instant(date: str) -> float:
+    """Seconds since 1970 of an HTTP date, which is UTC also where it does not say so; 0.0 if it is none."""
     try:
-        then = parsedate_to_datetime(date).timestamp()
+        value = parsedate_to_datetime(date)
+        return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return 0.0
-    try:
-        here = parsedate_to_datetime(now).timestamp()
-    except (ValueError, OverflowError):
-        here = time.time()
-    return max(0.0, then - here)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from sys import intern
 from typing import Any
 
 from promptlab.endpoint import reasoning
@@ -19,34 +20,52 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 
 def completion(data: bytes, body: Mapping[str, Any]) -> Completion | Fault:
     """What the chat completion ``data`` says to the request ``body``."""
-    value = _parsed(data)
+    value = opened(data, "choices", body)
     if isinstance(value, Fault):
         return value
-    choices = value.get("choices")
-    if not choices and value.get("error"):
-        return _error(value["error"], data, body)
-    if "choices" not in value:
-        return Fault("alien", f"HTTP 200 with JSON that has no choices: {line(json.dumps(value))[:100]}")
+    choices = value["choices"]
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         return Fault("invalid", "HTTP 200 with empty or malformed choices")
     return _choice(choices[0], value, body)
 
 
+def opened(data: bytes, key: str, body: Mapping[str, Any]) -> dict[str, Any] | Fault:
+    """The JSON object of a 200 answer, which holds ``key``; else the fault that it is."""
+    value = _parsed(data)
+    if isinstance(value, Fault) or value.get(key):
+        return value
+    if value.get("error"):
+        return _error(value["error"], data, body)
+    if value.get("object") == "error":
+        return _error(value, data, body)
+    return value if key in value else Fault("alien", f"HTTP 200 with JSON that has no {key}: {_start(data, 100)}")
+
+
 def _parsed(data: bytes) -> dict[str, Any] | Fault:
     try:
-        value = json.loads(data.decode("utf-8-sig"))
+        text = data.decode()
+        value = json.loads(text[1:] if text[:1] == "\ufeff" else text)
     except UnicodeDecodeError:
         return Fault("alien", "HTTP 200 with bytes that are not UTF-8")
     except (ValueError, RecursionError):
         return Fault("alien", f"HTTP 200 with {_kind_of_text(data)}")
-    if not isinstance(value, dict):
-        return Fault("alien", f"HTTP 200 with {line(json.dumps(value))[:60]} instead of a completion")
-    return value
+    return value if isinstance(value, dict) else Fault("alien", f"HTTP 200 with {_start(data, 60)} and no object")
 
 
 def sound(text: str) -> str:
     """The text with lone surrogates, which no file can hold, replaced by U+FFFD."""
-    return SURROGATE.sub("\ufffd", text)
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return SURROGATE.sub("\ufffd", text)
+    return text
+
+
+def word(value: Any) -> str:
+    """A name that comes again in every answer, held once; empty if the value is no text."""
+    return intern(sound(value)) if isinstance(value, str) else ""
 
 
 def _choice(choice: dict[str, Any], value: dict[str, Any], body: Mapping[str, Any]) -> Completion | Fault:
@@ -58,25 +77,22 @@ def _choice(choice: dict[str, Any], value: dict[str, Any], body: Mapping[str, An
     parts = _content(message.get("content"))
     if parts is None:
         return Fault("invalid", f"HTTP 200 with content of type {type(message['content']).__name__}")
-    text, thought = reasoning.cut(parts[0])
-    thoughts = dict.fromkeys((reasoning.of_fields(message), parts[1], thought))
-    refusal = message.get("refusal")
-    finish = choice.get("finish_reason")
-    if isinstance(refusal, str) and refusal:
+    text, tagged = reasoning.cut(parts[0])
+    thinking = reasoning.of_fields(message)
+    if tagged or parts[1]:
+        thinking = "\n".join(each for each in dict.fromkeys((thinking, parts[1], tagged)) if each)
+    finish, refusal = choice.get("finish_reason"), message.get("refusal")
+    if refusal and isinstance(refusal, str):
         text, finish = refusal, "content_filter"
-    thinking = "\n".join(each for each in thoughts if each)
+    text, thinking = sound(text), sound(thinking)
     return Completion(
-        text=sound(text),
-        finish_reason=sound(finish) if isinstance(finish, str) else "",
-        usage=usage(value.get("usage"), body, sound(text + thinking)),
-        model=sound(_text(value.get("model"))),
-        reasoning=sound(thinking),
-        fingerprint=sound(_text(value.get("system_fingerprint"))),
+        text,
+        word(finish),
+        usage(value.get("usage"), body, text, thinking),
+        word(value.get("model")),
+        thinking,
+        word(value.get("system_fingerprint")),
     )
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def _content(content: Any) -> tuple[str, str] | None:
@@ -102,7 +118,7 @@ def _content(content: Any) -> tuple[str, str] | None:
 def _error(error: Any, data: bytes, body: Mapping[str, Any]) -> Fault:
     """An error inside a 200: what its code says counts as if it were the HTTP status."""
     code = error.get("code") if isinstance(error, dict) else None
-    digits = str(code)
+    digits = str(code) if isinstance(code, int | str) else ""
     status = int(digits) if digits.isdecimal() and 400 <= int(digits[:6]) <= 599 else 0
     return of_status(status, of(error), asked_wait({}, data[:20_000].decode("utf-8", "replace")), body)
 
@@ -112,7 +128,11 @@ def _kind_of_text(data: bytes) -> str:
     if not start:
         return "an empty body"
     if start.startswith("<"):
-        return f"an HTML page: {read(data).text[:80]}"
+        return f"an HTML page: {line(read(data).text, 80)}"
     if start.startswith(("data:", "event:", ":")):
         return "a stream of events, which was not asked for"
-    return f"broken JSON: {line(start)[:60]}"
+    return f"broken JSON: {_start(data, 60)}"
+
+
+def _start(data: bytes, longest: int) -> str:
+    return line(data[:2_000].decode("utf-8", "replace"), longest)
