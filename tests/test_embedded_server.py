@@ -69,6 +69,7 @@ def test_models_are_listed_and_found(client: openai.OpenAI) -> None:
     assert [(model.id, model.owned_by) for model in client.models.list()] == [
         ("small", "promptlab"),
         ("big", "promptlab"),
+        ("embed-small", "promptlab"),
     ]
     assert client.models.retrieve("small").id == "small"
     with pytest.raises(openai.NotFoundError) as caught:
@@ -153,8 +154,15 @@ def test_text_parts_and_a_response_schema_work(client: openai.OpenAI) -> None:
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content[0]"),
         ({"stop": 5}, "stop"),
         ({"stop": ["a", "b", "c", "d", "e"]}, "stop"),
-        ({"n": 2}, "n"),
-        ({"stream": True}, "stream"),
+        ({"n": 0}, "n"),
+        ({"n": 129}, "n"),
+        ({"stream": "yes"}, "stream"),
+        ({"stream_options": {"include_usage": True}}, "stream_options"),
+        ({"stream": True, "stream_options": True}, "stream_options"),
+        ({"stream": True, "stream_options": {"include_usage": 1}}, "include_usage"),
+        ({"logprobs": 3}, "logprobs"),
+        ({"top_logprobs": 3}, "top_logprobs"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
         ({"seed": "x"}, "seed"),
         ({"top_p": 7}, "top_p"),
         ({"response_format": "json"}, "response_format"),
@@ -172,14 +180,16 @@ def test_wrong_parameters_are_named(url: str, change: dict[str, Any], param: str
 
 def test_the_sdk_raises_its_own_errors(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as bad:
-        client.chat.completions.create(model="small", messages=MESSAGES, n=3)
+        client.chat.completions.create(model="small", messages=MESSAGES, n=300)
     assert bad.value.param == "n"
     with pytest.raises(openai.NotFoundError) as missing:
         client.chat.completions.create(model="gpt-9", messages=MESSAGES)
     assert missing.value.code == "model_not_found"
     assert "small" in missing.value.message
+    with pytest.raises(openai.NotFoundError, match="'embed-small' is not for this route"):
+        client.chat.completions.create(model="embed-small", messages=MESSAGES)
     with pytest.raises(openai.NotFoundError, match="no such route"):
-        client.embeddings.create(model="small", input="x", encoding_format="float")
+        client.completions.create(model="small", prompt="x")
 
 
 @pytest.mark.parametrize(
@@ -225,7 +235,9 @@ message = st.fixed_dictionaries(
 @given(
     st.lists(message | anything, max_size=4) | anything,
     st.dictionaries(
-        st.sampled_from(["temperature", "stop", "n", "seed", "max_tokens", "stream", "response_format", "top_p"]),
+        st.sampled_from(
+            ["temperature", "stop", "n", "seed", "max_tokens", "response_format", "top_p", "logprobs", "top_logprobs"]
+        ),
         anything,
     ),
 )
@@ -241,7 +253,7 @@ def test_the_server_stops_cleanly_and_can_be_started_again() -> None:
     before = threading.active_count()
     for _ in range(3):
         with Server() as server, openai.OpenAI(base_url=server.base_url, api_key="k", max_retries=0) as made:
-            assert len(list(made.models.list())) == 2
+            assert len(list(made.models.list())) == 3
         port = int(server.base_url.split(":")[2].split("/")[0])
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", port)) != 0

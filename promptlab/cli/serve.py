@@ -13,7 +13,8 @@ def serve(
 ) -> None:
     """Serve the embedded engine to any OpenAI-compatible client, until Ctrl-C. It is no language model.
 
-    It prints the base_url to put into an experiment, or to give to a client.
+    It prints the base_url to put into an experiment, or to give to a client. It chats (streamed too, with n and
+    logprobs), embeds, and works through batches; uploaded files stay in memory and are gone when it ends.
 
     Example: promptlab serve --port 8765
     """

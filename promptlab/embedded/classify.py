@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,7 +10,7 @@ import numpy as np
 
 from promptlab.embedded.features import DIMENSIONS, Floats, Vector, centred, dense, dots, vector
 from promptlab.embedded.labels import Label, key
-from promptlab.embedded.noise import gumbel
+from promptlab.embedded.luck import Luck
 from promptlab.embedded.words import content_stems, spoken
 
 FALLBACKS = frozenset(
@@ -100,6 +99,7 @@ def _prototypes(labels: tuple[Label, ...], evidence: Evidence, wide: bool) -> Fl
     return out
 
 
+@lru_cache(maxsize=2)  # all outcomes of one request are looked at one after another
 def scores(query: str, labels: tuple[Label, ...], evidence: Evidence, sight: Sight) -> Floats:
     """How well each label fits, before any chance."""
     seen = vector(query, sight.wide)
@@ -114,29 +114,31 @@ def scores(query: str, labels: tuple[Label, ...], evidence: Evidence, sight: Sig
     return np.round(total, 6)
 
 
+@lru_cache(maxsize=2)  # one query is asked about with each of its labels
+def _topics(query: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(content_stems(query)))
+
+
 def _reason(query: str, label: Label, texts: Sequence[str]) -> str:
     """One true sentence: which words of the input the prompt connects with the label."""
-    asked = content_stems(query)
+    asked = _topics(query)
     for kind, source in (
         ("its description", label.description),
         ("its name", spoken(label.name)),
         ("an example of it", " ".join(texts)),
     ):
         known = set(content_stems(source))
-        shared = list(dict.fromkeys(stem for stem in asked if stem in known))[:3]
+        shared = [stem for stem in asked if stem in known][:3]
         if shared:
             return f"The text and {kind} share {', '.join(repr(word) for word in shared)}."
     return "No word of the text is told to belong to a label, so this goes by likeness of spelling."
 
 
-def choose(
-    query: str, labels: tuple[Label, ...], evidence: Evidence, sight: Sight, luck: tuple[random.Random, float]
-) -> Choice:
-    """The best label. ``luck``: the request's chance and its temperature, which widens the noise."""
-    chance, temperature = luck
+def choose(query: str, labels: tuple[Label, ...], evidence: Evidence, sight: Sight, luck: tuple[Luck, float]) -> Choice:
+    """The best label. ``luck``: the request's luck and its temperature, which widens the noise."""
+    fate, temperature = luck
     fit = scores(query, labels, evidence, sight)
-    noise = np.array([gumbel(chance) for _ in labels])
-    best = int(np.argmax(fit + (sight.noise + 0.12 * temperature) * noise))
+    best = fate.order(fit, sight.noise + 0.12 * temperature)[0]
     rest = next((i for i, label in enumerate(labels) if key(label.name) in FALLBACKS), None)
     if rest is not None and float(fit.max()) < 0.1:
         best = rest

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 from promptlab.embedded.classify import FALLBACKS, Sight, choose, gather
 from promptlab.embedded.extract import find
 from promptlab.embedded.labels import Label, key
+from promptlab.embedded.luck import Drawn, Luck, outcomes
 from promptlab.embedded.noise import generator
 from promptlab.embedded.pieces import count, count_chat, cut
 from promptlab.embedded.prompt import Ask, read
@@ -77,7 +78,7 @@ def _missing(ask: Ask) -> str:
     return ask.form.missing or next(lacking, "")
 
 
-def _extracted(ask: Ask, sight: Sight, luck: tuple[random.Random, float]) -> Thought | None:
+def _extracted(ask: Ask, sight: Sight, luck: tuple[Luck, float]) -> Thought | None:
     missing = _missing(ask)
     found = find(ask.query, ask.passages, bool(missing), sight, luck)
     if not found.span:
@@ -86,9 +87,9 @@ def _extracted(ask: Ask, sight: Sight, luck: tuple[random.Random, float]) -> Tho
     return Thought(spelled, found.reason, found.sentence)
 
 
-def _thought(ask: Ask, replies: Sequence[Reply], params: Params, chance: random.Random) -> Thought | None:
+def _thought(ask: Ask, replies: Sequence[Reply], params: Params, fate: Luck) -> Thought | None:
     """What the request lets the engine know; None if that is nothing."""
-    luck = (chance, params.temperature)
+    luck = (fate, params.temperature)
     if ask.passages and (not ask.sure or _is_yes_no(ask.labels)):
         return _extracted(ask, MODELS[params.model], luck)
     if ask.form.missing and not ask.labels and "?" in ask.query:
@@ -130,14 +131,12 @@ def _formatted(ask: Ask, params: Params) -> Ask:
     return ask
 
 
-def _words(ask: Ask, params: Params, chance: random.Random) -> str:
-    replies = [read_reply(demo.output, ask.labels) for demo in ask.demos]
-    thought = _thought(ask, replies, params, chance)
+def _words(ask: Ask, replies: Sequence[Reply], params: Params, thought: Thought | None, luck: Luck) -> str:
     if thought is None:
         loss = _at_a_loss(ask)
-        return loss if not params.json_keys else say(Thought("", loss), Manner(ask.form, None, 0.0), chance)
+        return loss if not params.json_keys else say(Thought("", loss), Manner(ask.form, None, 0.0), luck)
     manner = Manner(ask.form, replies[-1] if len(replies) >= 2 else None, _chattiness(ask, replies))
-    return say(thought, manner, chance)
+    return say(thought, manner, luck)
 
 
 def _stopped(text: str, stop: Sequence[str]) -> str:
@@ -145,12 +144,47 @@ def _stopped(text: str, stop: Sequence[str]) -> str:
     return text[: min(places)] if places else text
 
 
+def _turns(messages: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    return [(str(message["role"]), content(message.get("content"))) for message in messages]
+
+
+def _replies(ask: Ask) -> list[Reply]:
+    return [read_reply(demo.output, ask.labels) for demo in ask.demos]
+
+
+def answers(messages: Sequence[Mapping[str, Any]], params: Params, seeds: Sequence[int]) -> list[Answer]:
+    """What ``answer`` says with each of ``seeds``; the messages are read once."""
+    chat = _turns(messages)
+    ask = _formatted(read(chat), params)
+    replies, tokens_in = _replies(ask), count_chat(text for _, text in chat)
+
+    def draw(seed: int) -> Answer:
+        luck, cut_off = Drawn(generator(chat, seed)), False
+        text = _stopped(_words(ask, replies, params, _thought(ask, replies, params, luck), luck), params.stop)
+        if params.max_tokens is not None:
+            text, cut_off = cut(text, params.max_tokens)
+        return Answer(text, "length" if cut_off else "stop", tokens_in, count(text))
+
+    return [draw(seed) for seed in seeds]
+
+
 def answer(messages: Sequence[Mapping[str, Any]], params: Params = Params()) -> Answer:
     """Answers ``messages`` (role and content each). The same arguments give the same answer, always and everywhere."""
-    chat = [(str(message["role"]), content(message.get("content"))) for message in messages]
-    ask = _formatted(read(chat), params)
-    text = _stopped(_words(ask, params, generator(chat, params.seed)), params.stop)
-    cut_off = False
-    if params.max_tokens is not None:
-        text, cut_off = cut(text, params.max_tokens)
-    return Answer(text, "length" if cut_off else "stop", count_chat(text for _, text in chat), count(text))
+    return answers(messages, params, [params.seed])[0]
+
+
+def outlook(messages: Sequence[Mapping[str, Any]], params: Params = Params()) -> dict[str, float]:
+    """Every text that the engine may say here, whatever the seed, with its probability; max_tokens cuts none.
+
+    The odds are those of the engine's own decisions: the softmax of its scores of the labels (or of the sentences of
+    the passages), times the odds of the wordings. They are exact but for two things: of more than 256 labels the best
+    256 are followed, and a bridge between passages is looked for below the top sentence in the order of the scores.
+    """
+    ask = _formatted(read(_turns(messages)), params)
+    replies = _replies(ask)
+    texts: dict[str, float] = {}
+    for odds, thought in outcomes(partial(_thought, ask, replies, params)):
+        for share, text in outcomes(partial(_words, ask, replies, params, thought)):
+            said = _stopped(text, params.stop)
+            texts[said] = texts.get(said, 0.0) + odds * share
+    return texts

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from promptlab.embedded.classify import Sight
-from promptlab.embedded.noise import gumbel
+from promptlab.embedded.luck import Luck
 from promptlab.embedded.sentences import Hit, Sentence, cover, rank, split, two_hops, weights
 from promptlab.embedded.span import fits, take
 from promptlab.embedded.words import content_stems
@@ -62,19 +63,15 @@ def _ranked(question: str, sentences: Sequence[Sentence], weight: dict[str, floa
     return sorted(better, key=lambda hit: -hit.score) + hits[_LOOKED_AT:]
 
 
-def find(
-    question: str, passages: Sequence[str], told_missing: bool, sight: Sight, luck: tuple[random.Random, float]
-) -> Finding:
+def find(question: str, passages: Sequence[str], told_missing: bool, sight: Sight, luck: tuple[Luck, float]) -> Finding:
     """The answer to ``question``. Told what to say when it is missing, the engine gives up sooner."""
-    chance, temperature = luck
+    fate, temperature = luck
     question = question[:_LONGEST]
     sentences = split(passages)
     weight = weights(sentences, content_stems(question))
     hits = _ranked(question, sentences, weight)
-    shaken = [
-        replace(hit, score=hit.score + (0.5 * sight.noise + 0.03 * temperature) * gumbel(chance)) for hit in hits[:20]
-    ]
-    shaken.sort(key=lambda hit: -hit.score)
+    fit = np.array([hit.score for hit in hits[:20]])
+    shaken = [hits[place] for place in fate.order(fit, 0.5 * sight.noise + 0.03 * temperature)]
     hit = _best(shaken + hits[20:], question, weight, sight.second_look) if hits else None
     known = (
         cover(hit.sentence.stems | hit.sentence.whole | (hit.bridge.stems if hit.bridge else frozenset()), weight)

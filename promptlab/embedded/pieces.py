@@ -25,3 +25,15 @@ def cut(text: str, limit: int) -> tuple[str, bool]:
     if len(ends) <= limit:
         return text, False
     return text[: ends[limit - 1]], True
+
+
+def tokens(text: str) -> list[str]:
+    """The tokens of ``text``, each with the white space before it, so that they join to the text again.
+
+    The last has the white space after it too; white space alone is no token.
+    """
+    ends = [piece.end() for piece in _PIECE.finditer(text)]
+    if not ends:
+        return []
+    ends[-1] = len(text)
+    return [text[start:end] for start, end in zip([0, *ends], ends, strict=False)]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from promptlab.embedded.form import Form
+from promptlab.embedded.luck import Luck
 from promptlab.embedded.replies import REASON_KEYS, Reply, answer_key
 
 _PROSE = (
@@ -64,9 +64,9 @@ def _imitated(thought: Thought, habit: Reply) -> str:
     return lead + mark + thought.answer + habit.after
 
 
-def _asked_for(thought: Thought, form: Form, chance: random.Random) -> str | None:
+def _asked_for(thought: Thought, form: Form, luck: Luck) -> str | None:
     """The answer in the form that the prompt asks for; None if it asks for none."""
-    chatter = chance.random()
+    plain = luck.often(0.8)
     if form.quote and thought.sentence and not form.json_keys:
         return f'"{thought.sentence}"\n{_final(thought, form)}'
     if (form.reason or form.quote) and not form.json_keys:
@@ -78,26 +78,26 @@ def _asked_for(thought: Thought, form: Form, chance: random.Random) -> str | Non
         )
     if form.json_keys:
         bare = _object(thought, form.json_keys)
-        return bare if form.terse or chatter < 0.8 else f"Here is the answer:\n```json\n{bare}\n```"
+        return bare if form.terse or plain else f"Here is the answer:\n```json\n{bare}\n```"
     if form.terse or form.marker or form.tag or form.own_line:
         return _final(thought, form)
     return None
 
 
-def _prose(thought: Thought, chance: random.Random) -> str:
+def _prose(thought: Thought, luck: Luck) -> str:
     if thought.sentence:
         return f"According to the passages: {thought.sentence}"
-    return _PROSE[int(chance.random() * len(_PROSE))].format(thought.answer)
+    return _PROSE[luck.one_of(len(_PROSE))].format(thought.answer)
 
 
-def say(thought: Thought, manner: Manner, chance: random.Random) -> str:
+def say(thought: Thought, manner: Manner, luck: Luck) -> str:
     """The engine's words. An explicit order comes first, then the demonstrations' form, then chance."""
     form = manner.form
     text = _asked_for(
-        thought, replace(form, reason=False, quote=False) if manner.habit and not form.own_line else form, chance
+        thought, replace(form, reason=False, quote=False) if manner.habit and not form.own_line else form, luck
     )
     if text is not None:
         return text
     if manner.habit is not None:
         return _imitated(thought, manner.habit)
-    return _prose(thought, chance) if chance.random() < manner.chatty else thought.answer
+    return _prose(thought, luck) if luck.often(manner.chatty) else thought.answer

@@ -3,104 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import signal
 import threading
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-from promptlab.embedded import VERSION
-from promptlab.embedded.engine import MODELS, answer
-from promptlab.embedded.protocol import ApiError, check_model, completion, model_card, model_list, read_request
+from promptlab.embedded.app import app
+from promptlab.embedded.files import Files
 from promptlab.errors import BadInput, Problem
 
 if TYPE_CHECKING:
     from aiohttp import web
 
-_LARGEST_BODY = 32 * 2**20
-_ROUTES = "GET /v1/models, GET /v1/models/{id}, POST /v1/chat/completions, GET /health"
 
-
-def _json(body: dict[str, Any], status: int = 200) -> web.Response:
-    from aiohttp import web
-
-    return web.Response(body=json.dumps(body).encode(), status=status, content_type="application/json")
-
-
-async def _chat(request: web.Request) -> web.Response:
-    raw = await request.read()
-    try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise ApiError(f"The body is not valid JSON: {str(error)[:200]}", None, "invalid_json") from error
-    asked = read_request(body)
-    said = answer(asked.messages, asked.params)
-    identity = hashlib.sha256(raw).hexdigest()[:24]
-    return _json(completion(said, asked.params.model, identity, int(time.time())))
-
-
-async def _models(_: web.Request) -> web.Response:
-    return _json(model_list(list(MODELS)))
-
-
-async def _model(request: web.Request) -> web.Response:
-    name = request.match_info["name"]
-    check_model(name)
-    return _json(model_card(name))
-
-
-async def _health(_: web.Request) -> web.Response:
-    return _json({"status": "ok", "engine": f"embedded@{VERSION}"})
-
-
-def _refused(error: web.HTTPException, request: web.Request) -> ApiError:
-    """The web framework's own refusals (no such route, wrong method, body too large) in OpenAI's shape."""
-    place = f"{request.method} {request.path[:200]}"
-    if error.status == 413:
-        return ApiError(f"The body is larger than {_LARGEST_BODY // 2**20} MB.", None, "request_too_large", 413)
-    if error.status == 405:
-        return ApiError(
-            f"{place}: this method is not allowed here; routes: {_ROUTES}.", None, "method_not_allowed", 405
-        )
-    if error.status == 404:
-        return ApiError(f"{place}: no such route; there are {_ROUTES}.", None, "unknown_url", 404)
-    return ApiError(f"{place}: {error.reason}", None, None, error.status)
-
-
-def app() -> web.Application:
-    """The server's application: models, chat completions and health."""
-    from aiohttp import web
-
-    @web.middleware
-    async def in_openai_shape(
-        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except ApiError as error:
-            return _json(error.body(), error.status)
-        except web.HTTPException as error:
-            return _json(_refused(error, request).body(), error.status)
-
-    made = web.Application(client_max_size=_LARGEST_BODY, middlewares=[in_openai_shape])
-    made.router.add_get("/v1/models", _models)
-    made.router.add_get("/v1/models/{name}", _model)
-    made.router.add_post("/v1/chat/completions", _chat)
-    made.router.add_get("/health", _health)
-    return made
-
-
-async def _run(host: str, port: int, ready: Callable[[int], None], stop: asyncio.Event) -> None:
+async def _run(
+    made: web.Application, address: tuple[str, int], ready: Callable[[int], None], stop: asyncio.Event
+) -> None:
     """Serves until ``stop`` is set; ``ready`` is told the port once requests are accepted."""
     from aiohttp import web
 
-    runner = web.AppRunner(app(), access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(made, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port, backlog=1024)
+        site = web.TCPSite(runner, *address, backlog=1024)
         await site.start()
         ready(int(runner.addresses[0][1]))
         await stop.wait()
@@ -109,9 +35,13 @@ async def _run(host: str, port: int, ready: Callable[[int], None], stop: asyncio
 
 
 class Server:
-    """The server on a free loopback port, in a thread of its own, for as long as the ``with`` block lasts."""
+    """The server on a free loopback port, in a thread of its own, for as long as the ``with`` block lasts.
 
-    def __init__(self) -> None:
+    ``files``: where uploads are kept, if not in an empty store of 512 MB.
+    """
+
+    def __init__(self, files: Files | None = None) -> None:
+        self._files = files
         self._port = 0
         self._failure: BaseException | None = None
         self._ready = threading.Event()
@@ -131,7 +61,7 @@ class Server:
 
         async def main() -> None:
             self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-            await _run("127.0.0.1", 0, ready, self._stop)
+            await _run(app(self._files), ("127.0.0.1", 0), ready, self._stop)
 
         try:
             asyncio.run(main())
@@ -176,7 +106,7 @@ def serve(host: str = "127.0.0.1", port: int = 8765, announce: Callable[[str], N
                 loop.add_signal_handler(name, stop.set)
             except (NotImplementedError, RuntimeError):  # Windows, or not the main thread: Ctrl-C raises instead
                 break
-        await _run(host, port, ready, stop)
+        await _run(app(), (host, port), ready, stop)
 
     try:
         asyncio.run(main())
