@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 from promptlab.cli import app
 
 HERE = str(Path(__file__).parents[1])
-COMMANDS = ("init", "plan", "render", "mine", "compare", "score", "serve")
+COMMANDS = ("init", "plan", "render", "mine", "compare", "score", "serve", "doctor")
 HEAVY = {"aiohttp", "asyncio", "filelock", "jinja2", "jsonschema", "numpy", "openai", "pandas"}
 HEAVY |= {"pydantic", "ruamel", "scipy", "tiktoken"}
 PROMPTLAB = [sys.executable, "-c", "from promptlab.cli import main; main()"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from promptlab.cli import compare, init, mine, plan, render, score, serve
+from promptlab.cli import compare, doctor, init, mine, plan, render, score, serve
 from promptlab.errors import BadInput, Interrupted, PromptlabError
 
 app = typer.Typer(
@@ -61,6 +61,7 @@ def explained(command: Callable[..., None]) -> str:
 
 COMMANDS: dict[Callable[..., None], str] = {
     init.init: "Make a project of your own that runs at once.",
+    doctor.doctor: "Find out what an endpoint honours, ignores and rejects.",
     plan.plan: "Show what a run would try, take and be able to tell.",
     render.render: "Show the exact messages of a variant on a row.",
     mine.mine: "Run an experiment, or go on with it.",
