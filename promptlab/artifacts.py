@@ -12,9 +12,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from promptlab import capabilities
 from promptlab.errors import BadInput
 from promptlab.experiment import canonical
 from promptlab.finished import Run
+from promptlab.folder import project_of
 from promptlab.reads import rows_hash
 from promptlab.records import Message, Variant
 from promptlab.store import Store
@@ -74,7 +76,8 @@ def manifest(run: Run, store: Store) -> dict[str, Any]:
         "variants": len(found.search.view.variants),
         "refused": dict(found.search.refused),
         "seeds": {"experiment": experiment.seed, "split": experiment.data.split.seed, "resampling": found.seed},
-        "capabilities": {},  # what the endpoint was found to honour: nothing is known of it before it was asked
+        "capabilities": capabilities.of(experiment, project_of(experiment.path)),  # as far as doctor was asked
+        "left_out": store.fact("left_out") or {},  # defaults of promptlab's own that the endpoint rejects
         "budget": budget,
         "calls": calls,
         "list_usd": list_usd,

@@ -72,8 +72,9 @@ class Driver:
     async def run(self, flows: Iterable[Flow[T]], keep: Callable[[int, T, tuple[Call, ...]], K]) -> list[K | None]:
         """What ``keep`` made of each flow's place, value and calls, in plan order.
 
-        None where the budget was spent before the flow was done. Raises Interrupted after a halt, EndpointUnusable when the endpoint cannot go on, and whatever else a flow or
-        the transport raises; each time what is in flight may land first, for ``drain`` seconds.
+        None where the budget was spent before the flow was done. Raises Interrupted after a halt, EndpointUnusable when
+        the endpoint cannot go on, and whatever else a flow or the transport raises; each time what is in flight may
+        land first, for ``drain`` seconds.
         """
         kept: list[K | None] = []
         plan = enumerate(flows)

@@ -62,11 +62,11 @@ class Predictions(Sequence[Prediction]):
 
     def by_variant(self) -> dict[str, Predictions]:
         """The predictions of each variant, in order."""
-        found: dict[str, Predictions] = {}
+        found: dict[str, list[Kept]] = {}
         for row in self._rows:
             variant = row.variant if isinstance(row, Prediction) else marshal.loads(row)[0]  # noqa: S302 - as above
-            found.setdefault(variant, Predictions())._rows.append(row)
-        return found
+            found.setdefault(variant, []).append(row)
+        return {variant: Predictions(rows) for variant, rows in found.items()}
 
 
 def _flat(call: Call) -> tuple[Any, ...]:

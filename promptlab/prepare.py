@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from promptlab import slots
+from promptlab import capabilities, slots
 from promptlab.allocators import Allocator
 from promptlab.check import check_answers, check_bank, check_metrics, check_rows, check_templates
 from promptlab.errors import BadInput, Problem, ordered
 from promptlab.experiment import Experiment, canonical, missing_keys, read_draft
+from promptlab.folder import project_of
 from promptlab.importing import source_of
 from promptlab.inputs import Inputs, caught, read_inputs
 from promptlab.metrics.accepted import text_of
@@ -124,6 +125,7 @@ def opened(
     experiment = draft.experiment
     if experiment is not None and keys and not draft.wrong & {"endpoint", "models"}:
         problems += missing_keys(experiment)
+        problems += capabilities.problems(experiment, project_of(experiment.path))
     if experiment is not None and not problems:
         return prepare(experiment, limit, test=test)
     if experiment is not None:

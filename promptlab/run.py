@@ -8,8 +8,9 @@ import tempfile
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from promptlab import capabilities
 from promptlab.artifacts import write_artifacts, write_tables
 from promptlab.dataset.split import save
 from promptlab.errors import BadInput, Problem
@@ -24,6 +25,9 @@ from promptlab.session import Unwatched, Watch, execute
 from promptlab.store import Store
 from promptlab.wire import Recorded, connect
 
+if TYPE_CHECKING:
+    from promptlab.endpoint.router import Router
+
 T = TypeVar("T")
 
 
@@ -33,7 +37,7 @@ def mine(prepared: Prepared, watch: Watch | None = None, *, fresh: bool = False)
     Raises BadInput before anything is spent, EndpointUnusable or Interrupted when the same call would go on later.
     """
     experiment, watch = prepared.experiment, watch or Unwatched()
-    problems = missing_keys(experiment)
+    problems = [*missing_keys(experiment), *capabilities.problems(experiment, project_of(experiment.path))]
     if problems:
         raise BadInput(problems)
     run = _ordinal(experiment, prepared.identity, fresh=fresh)
@@ -67,8 +71,18 @@ def _tell(store: Store) -> None:
 
 
 async def _wired(prepared: Prepared, run: str, store: Store, watch: Watch, opened: Callable[[], None]) -> Findings:
-    async with connect(prepared.experiment.models) as transport:
-        return await execute(prepared, run, transport, store, watch, opened)
+    experiment = prepared.experiment
+    known = capabilities.read(project_of(experiment.path))
+    dialects = {model.endpoint: capabilities.dialects(known, model.endpoint) for model in experiment.models}
+    lanes: Router | None = None
+    try:
+        async with connect(experiment.models, store, dialects) as lanes:
+            return await execute(prepared, run, lanes, store, watch, opened)
+    finally:
+        if lanes is not None:
+            store.note("left_out", lanes.left_out)
+            for note in lanes.notes():
+                sys.stderr.write(note + "\n")
 
 
 def load_run(folder: str | Path) -> Run:

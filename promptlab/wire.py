@@ -1,34 +1,54 @@
-"""The transport of an experiment: one pool per endpoint, the embedded engine started where it is asked for."""
+"""The transport of an experiment: a lane per endpoint, the embedded engine started where it is asked for."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from promptlab.drive import Transport
 from promptlab.errors import Interrupted
-from promptlab.records import Call, Model, Request
+from promptlab.records import Call, Endpoint, Model, Request
 from promptlab.store import Store
+
+if TYPE_CHECKING:
+    from promptlab.endpoint.dialect import Dialect
+    from promptlab.endpoint.router import Lane, Router
+
+Dialects = Mapping[Endpoint, Mapping[str, "Dialect"]]
 
 
 @asynccontextmanager
-async def connect(models: Iterable[Model]) -> AsyncIterator[Transport]:
-    """Pools for the models' endpoints, closed at the end. Keys come from the environment by name."""
-    from promptlab.endpoint.pool import Pool
+async def connect(models: Iterable[Model], store: Store, dialects: Dialects) -> AsyncIterator[Router]:
+    """Lanes to the models' endpoints, closed at the end. Keys come from the environment by name.
+
+    ``store`` remembers batches; ``dialects`` are by endpoint and model id.
+    """
     from promptlab.endpoint.router import Router
 
-    pools = {}
+    lanes = {}
     async with AsyncExitStack() as stack:
         for endpoint in dict.fromkeys(model.endpoint for model in models):
-            url, key = endpoint.base_url, os.environ.get(endpoint.api_key_env, "") if endpoint.api_key_env else ""
+            url = endpoint.base_url
             if endpoint.embedded:
                 from promptlab.embedded.server import Server
 
                 url = stack.enter_context(Server()).base_url
-            pools[endpoint] = await stack.enter_async_context(Pool(endpoint, url, key or "none"))
-        yield Router(pools)
+            lanes[endpoint] = _lane(endpoint, url, store, dialects.get(endpoint, {}))
+        yield await stack.enter_async_context(Router(lanes))
+
+
+def _lane(endpoint: Endpoint, url: str, store: Store, dialects: Mapping[str, Dialect]) -> Lane:
+    key = os.environ.get(endpoint.api_key_env, "") if endpoint.api_key_env else ""
+    if endpoint.mode == "pool":
+        from promptlab.endpoint.pool import Pool
+
+        return Pool(endpoint, url, key or "none", dialects=dialects)
+    from promptlab.endpoint.batch import settings
+    from promptlab.endpoint.batch.batch import Batch
+
+    pace = settings.ENGINE if endpoint.embedded else settings.USUAL
+    return Batch(endpoint, url, key, store, dialects=dialects, settings=pace)
 
 
 class Recorded:

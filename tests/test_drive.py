@@ -17,6 +17,7 @@ from promptlab.errors import BadInput, CallFailed, EndpointUnusable, Interrupted
 from promptlab.meter import Cost, Meter
 from promptlab.records import Call, Completion, Endpoint, Flow, Model, Request
 
+
 @dataclass(frozen=True)
 class Outcome:
     value: Any

@@ -320,7 +320,6 @@ MISTAKES: list[tuple[dict[str, str], str]] = [
         "`endpoint.base_url` must be an http(s) address, or `embedded`, not 'ftp://x'",
     ),
     ({"endpoint": "{base_url: 'http://x:port/'}"}, "`endpoint.base_url` must be an http(s) address"),
-    ({"endpoint": "{base_url: embedded, mode: batch}"}, "`endpoint.mode: batch` is not available yet in this version"),
     (
         {"endpoint": "{base_url: embedded, concurrency: 0}"},
         "`endpoint.concurrency` must be a whole number above 0, not 0",

@@ -228,7 +228,7 @@ def test_a_prompt_with_eight_demos_is_cheap() -> None:
 
 
 def test_temperature_0_is_sent_unless_the_experiment_names_it_and_its_key_says_who_did(tmp_path: Path) -> None:
-    """Null leaves it to the server. What nobody wrote may be left out, so it is another question than what was written."""
+    """Null leaves it to the server. What nobody wrote may be left out: another question than what was written."""
     found = {}
     for name, params in (("none", {}), ("written", {"temperature": 0}), ("null", {"temperature": None})):
         prepared = opened(project(tmp_path / name, params={**params, "max_tokens": 4}))

@@ -116,7 +116,7 @@ def test_an_outage_in_the_middle_ends_in_time_and_the_same_command_completes(
     experiment = write(tmp_path / "cut off", server.url, concurrency=7)
     down = {
         "503": error(503, "we are down"),
-        "reset": raw("", how="reset"),
+        "reset": Reply(how="reset"),
         "502": raw("<html>bad gateway</html>", 502),
     }
     server.default = lambda body: answer(body) if len(server.posts) <= after else down[how]

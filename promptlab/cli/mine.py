@@ -25,8 +25,10 @@ def mine(
 
     Example: promptlab mine experiments/support_intent/experiment.yaml
     """
+    from promptlab.capabilities import notes
     from promptlab.cli.progress import progress
     from promptlab.cli.show import console, leaderboard, plan_lines, print_json, verdict_lines
+    from promptlab.folder import project_of
     from promptlab.forecast import forecast
     from promptlab.prepare import opened
     from promptlab.run import mine as run_mine
@@ -36,7 +38,8 @@ def mine(
     prepared = opened(experiment, overrides or (), limit, test=not no_test, keys=True)
     loaded = prepared.experiment
     expected = forecast(prepared)
-    for line in (*prepared.rows.notes, *plan_lines(prepared, expected)):
+    told = notes(loaded, project_of(loaded.path))
+    for line in (*prepared.rows.notes, *told, *plan_lines(prepared, expected)):
         out.print(line, highlight=False, markup=False)
     paid = any(not model.endpoint.embedded for model in loaded.models)
     asking = paid and not yes and out.is_terminal and sys.stdin.isatty()

@@ -1,22 +1,40 @@
-"""Several endpoints behind one Transport: each request goes to the pool of its model's endpoint."""
+"""Several endpoints behind one Transport: each request goes to the lane of its model's endpoint."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
-from promptlab.endpoint.pool import Pool
 from promptlab.records import Call, Endpoint, Request
 
 
-class Router:
-    """A Transport over pools by endpoint. ``width`` is the sum of theirs; each still keeps to its own."""
+class Lane(Protocol):
+    """The transport of one endpoint: a pool of requests in flight, or batches."""
 
-    def __init__(self, pools: Mapping[Endpoint, Pool]) -> None:
-        self._pools = dict(pools)
-        self.width = sum(pool.width for pool in self._pools.values())
+    width: int
+
+    @property
+    def left_out(self) -> Mapping[str, tuple[str, ...]]:
+        """By model id, the defaults of promptlab's own that the endpoint rejects."""
+
+    async def call(self, request: Request) -> Call:
+        """As a Transport's."""
+
+    async def close(self) -> None:
+        """Close what is open; no call may be under way."""
+
+    def notes(self) -> tuple[str, ...]:
+        """What people should know of how the endpoint was asked."""
+
+
+class Router:
+    """A Transport over lanes by endpoint. ``width`` is the sum of theirs; each still keeps to its own."""
+
+    def __init__(self, lanes: Mapping[Endpoint, Lane]) -> None:
+        self._lanes = dict(lanes)
+        self.width = sum(lane.width for lane in self._lanes.values())
 
     async def __aenter__(self) -> Self:
         return self
@@ -27,9 +45,18 @@ class Router:
         await self.close()
 
     async def call(self, request: Request) -> Call:
-        """As Pool.call; KeyError if no pool was given for the model's endpoint."""
-        return await self._pools[request.model.endpoint].call(request)
+        """As the lane's; KeyError if none was given for the model's endpoint."""
+        return await self._lanes[request.model.endpoint].call(request)
+
+    @property
+    def left_out(self) -> dict[str, dict[str, tuple[str, ...]]]:
+        """By endpoint and model id, the defaults of promptlab's own that were rejected and are not sent."""
+        return {endpoint.identity: dict(lane.left_out) for endpoint, lane in self._lanes.items() if lane.left_out}
+
+    def notes(self) -> tuple[str, ...]:
+        """What people should know of how the endpoints were asked; whole once they are closed."""
+        return tuple(note for lane in self._lanes.values() for note in lane.notes())
 
     async def close(self) -> None:
-        """Close every pool, also when closing one of them fails."""
-        await asyncio.gather(*(pool.close() for pool in self._pools.values()))
+        """Close every lane, also when closing one of them fails."""
+        await asyncio.gather(*(lane.close() for lane in self._lanes.values()))

@@ -40,9 +40,6 @@ def read_models(sheet: Sheet, endpoint: EndpointFile | None, models: list[ModelF
             remedy = "Write `endpoint: embedded`, or {base_url: https://…/v1, api_key_env: …}."
             sheet.add((), "`endpoint` is missing", remedy)
         endpoint = EndpointFile()
-    if endpoint.mode == "batch":
-        message = "`endpoint.mode: batch` is not available yet in this version"
-        sheet.add(("endpoint", "mode"), message, "Leave it out, or use pool.")
     if models is None and not sheet.given("models"):
         if endpoint.base_url == "embedded":
             models = [ModelFile(id="small")]

@@ -1,9 +1,10 @@
 """How well `promptlab mine` drives an endpoint, as ratios to a bare aiohttp loop on the same job in the same run.
 
-    python tests/benchmarks/throughput.py [--variants 40] [--rows 250] [--latency 50] [--concurrency 64]
+    python tests/benchmarks/throughput.py [--concurrency 256] [--allocate halving] [--slow 2] [--rows 2500]
 
-The job: every variant on every row, about 500 tokens a request, answers after a fixed time from a server of our own in
-a process of its own. The bare loop renders nothing, keeps nothing and scores nothing.
+The job: 40 variants on 250 rows, about 500 tokens a request, answers after 50 ms from a server of our own in a process
+of its own (``--slow``: that many per cent of them after ten times as long). The bare loop sends what a full sweep
+sends, and renders nothing, keeps nothing and scores nothing; promptlab is the whole command, start to end.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 WORDS = tuple(
@@ -36,6 +38,7 @@ class Mock(asyncio.Protocol):
     """Answers every request after ``latency`` seconds; counts how many are in flight, weighted by time."""
 
     latency = 0.05
+    slow = 0
     flying = area = calls = 0
     first = last = moment = 0.0
 
@@ -56,7 +59,8 @@ class Mock(asyncio.Protocol):
                 self.tell()
             else:
                 self.step(1)
-                asyncio.get_running_loop().call_later(Mock.latency, self.reply)
+                late = Mock.slow and Mock.calls * 61 % 100 < Mock.slow
+                asyncio.get_running_loop().call_later(Mock.latency * (10 if late else 1), self.reply)
 
     @staticmethod
     def step(change: int) -> None:
@@ -78,8 +82,8 @@ class Mock(asyncio.Protocol):
         Mock.first = Mock.last = Mock.moment = 0.0
 
 
-async def serve(latency: float) -> None:
-    Mock.latency = latency
+async def serve(latency: float, slow: int) -> None:
+    Mock.latency, Mock.slow = latency, slow
     server = await asyncio.get_running_loop().create_server(Mock, "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
@@ -105,7 +109,7 @@ async def bare(url: str, variants: int, rows: int, width: int) -> None:
         await asyncio.gather(*(work(session) for _ in range(width)))
 
 
-def project(folder: Path, url: str, variants: int, rows: int, width: int) -> None:
+def project(folder: Path, url: str, variants: int, rows: int, width: int, allocate: str) -> None:
     (folder / "templates").mkdir()
     for v in range(variants):
         source = f"Variant {v}. {text(v, 380)}\nRow {{{{ text }}}}"
@@ -117,72 +121,86 @@ endpoint: {{base_url: "{url}", concurrency: {width}}}
 models: [mock]
 data: {{path: rows.jsonl, inputs: [text], label: label, split: all}}
 templates: [templates/*.j2]
-search: {{propose: [grid], allocate: full, budget: {{calls: 10000000}}}}
+search: {{propose: [grid], allocate: {allocate}, budget: {{calls: 10000000}}}}
 """)
 
 
-def measured(command: list[str], folder: Path) -> tuple[float, float]:
-    """Wall and CPU seconds of a process, start to end."""
+def measured(command: list[str], folder: Path) -> tuple[float, float, float]:
+    """Wall and CPU seconds of a process, start to end, and its peak memory in MB."""
     started = time.perf_counter()
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"{command} failed")
-    return time.perf_counter() - started, usage.ru_utime + usage.ru_stime
+    return time.perf_counter() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("variants", 40), ("rows", 250), ("latency", 50), ("concurrency", 64), ("rounds", 2)):
+    numbers = (("variants", 40), ("rows", 250), ("latency", 50), ("concurrency", 64), ("slow", 0), ("rounds", 2))
+    for name, default in numbers:
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--allocate", default="full")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--bare", default="", help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    size = (asked.variants, asked.rows, asked.concurrency)
     if asked.serve:
-        asyncio.run(serve(asked.latency / 1000))
+        asyncio.run(serve(asked.latency / 1000, asked.slow))
     elif asked.bare:
-        asyncio.run(bare(asked.bare, *size))
+        asyncio.run(bare(asked.bare, asked.variants, asked.rows, asked.concurrency))
     else:
-        compare(asked, size)
+        compare(asked)
 
 
-def compare(asked: argparse.Namespace, size: tuple[int, int, int]) -> None:
-    import urllib.request
-
-    here = [
-        sys.executable,
-        str(Path(__file__).resolve()),
-        *(f"--{k}={getattr(asked, k)}" for k in ("variants", "rows", "latency", "concurrency")),
-    ]
+def compare(asked: argparse.Namespace) -> None:
+    same = ("variants", "rows", "latency", "concurrency", "slow")
+    here = [sys.executable, str(Path(__file__).resolve()), *(f"--{name}={getattr(asked, name)}" for name in same)]
     server = subprocess.Popen([*here, "--serve"], stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     url = f"http://127.0.0.1:{server.stdout.readline().strip()}"
-    calls = asked.variants * asked.rows
+    mine = [sys.executable, "-m", "promptlab", "mine", ".", "--yes"]
     try:
         for _ in range(asked.rounds):
             with tempfile.TemporaryDirectory() as place:
                 folder = Path(place)
-                project(folder, f"{url}/v1", *size)
-                found = {}
-                mine = [sys.executable, "-m", "promptlab", "mine", ".", "--yes"]
-                known = (("bare loop", [*here, "--bare", f"{url}/v1"]), ("promptlab", mine), ("again, all known", mine))
-                for name, command in known:
-                    wall, cpu = measured(command, folder)
-                    with urllib.request.urlopen(f"{url}/stats") as answer:
-                        stats = json.loads(answer.read())
-                    found[name] = wall, cpu
-                    base = found["bare loop"]
-                    print(
-                        f"{name:17} wall {wall:6.2f} s = {wall / base[0]:.2f} x",
-                        f"cpu {1000 * cpu / calls:.3f} s/1k = {cpu / base[1]:.2f} x",
-                        f"calls {stats['calls']}",
-                        f"in flight {stats['in_flight']:.1f} of {asked.concurrency}",
-                        sep="   ",
-                    )
+                project(folder, f"{url}/v1", asked.variants, asked.rows, asked.concurrency, asked.allocate)
+                bare_loop = measured([*here, "--bare", f"{url}/v1"], folder)
+                base = tell("bare loop", bare_loop, bare_loop, stats(url), asked.concurrency)
+                tell("promptlab", measured(mine, folder), bare_loop, stats(url), asked.concurrency, base)
+                tell("again, all known", measured(mine, folder), bare_loop, stats(url), asked.concurrency, base)
     finally:
         server.kill()
         server.wait()
+
+
+def stats(url: str) -> dict[str, float]:
+    """What the server saw since this was last asked."""
+    with urllib.request.urlopen(f"{url}/stats") as answer:
+        found: dict[str, float] = json.loads(answer.read())
+    return found
+
+
+def tell(
+    name: str,
+    taken: tuple[float, float, float],
+    base: tuple[float, float, float],
+    seen: dict[str, float],
+    width: int,
+    calls: float = 0,
+) -> float:
+    """Print one line; the calls of the bare loop. What asks fewer calls is compared call by call."""
+    share = (seen["calls"] or calls) / calls if calls else 1.0
+    wall, cpu, memory = taken
+    print(
+        f"{name:17} wall {wall:6.2f} s = {wall / base[0] / share:.2f} x",
+        f"cpu {cpu:6.2f} s = {cpu / base[1] / share:.2f} x",
+        f"calls {seen['calls']}",
+        f"in flight {seen['in_flight']:.1f} of {width} = {seen['in_flight'] / width:.2f}",
+        f"peak {memory:.0f} MB",
+        sep="   ",
+        flush=True,
+    )
+    return seen["calls"] or calls
 
 
 if __name__ == "__main__":
