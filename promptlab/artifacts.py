@@ -78,6 +78,7 @@ def manifest(run: Run, store: Store) -> dict[str, Any]:
         "seeds": {"experiment": experiment.seed, "split": experiment.data.split.seed, "resampling": found.seed},
         "capabilities": capabilities.of(experiment, project_of(experiment.path)),  # as far as doctor was asked
         "left_out": store.fact("left_out") or {},  # defaults of promptlab's own that the endpoint rejects
+        "answered_as": found.answered_as,
         "budget": budget,
         "calls": calls,
         "list_usd": list_usd,

@@ -1,4 +1,4 @@
-"""Runs flows over a transport: ``width`` workers on one lazy iterator, no barrier, one writer."""
+"""Runs flows over a transport: a fixed crew on one lazy iterator, ``width`` calls at once, no barrier, one writer."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from typing import Any, Protocol, TypeVar
 from promptlab.errors import CallFailed, EndpointUnusable, Interrupted
 from promptlab.meter import Cost, Meter
 from promptlab.records import Call, Flow, Request
+
+AHEAD = 64
+"""Most flows whose next request stands ready while all seats are taken: a seat is filled in the moment it is free."""
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -33,8 +36,8 @@ class Log(Protocol):
     def found(self, key: str) -> Call | None:
         """As ``known``, for a key that is asked for the first time since the log was opened."""
 
-    def record(self, call: Call) -> None:
-        """Keep a call that was made or found."""
+    def record(self, *calls: Call) -> None:
+        """Keep calls that were made, all in one commit."""
 
 
 class Halt:
@@ -43,10 +46,13 @@ class Halt:
     def __init__(self) -> None:
         self.reason: Exception | None = None
         self.event = asyncio.Event()
+        self.told: Callable[[], None] = lambda: None  # the transport hears of it here: what waits there is not sent
 
     def __call__(self, reason: Exception) -> None:
         """Stop for this reason; the first one stands."""
-        self.reason = self.reason or reason
+        if self.reason is None:
+            self.reason = reason
+            self.told()
         self.event.set()
 
 
@@ -68,6 +74,8 @@ class Driver:
         self._failures = 0  # attempts without an answer since the last one
         self._failed: set[str] = set()
         self._hits = 0
+        self._seats = asyncio.Semaphore(transport.width)
+        self._fresh: list[tuple[Call, asyncio.Future[None]]] = []  # made, and in the log before the loop's next turn
 
     async def run(self, flows: Iterable[Flow[T]], keep: Callable[[int, T, tuple[Call, ...]], K]) -> list[K | None]:
         """What ``keep`` made of each flow's place, value and calls, in plan order.
@@ -79,7 +87,9 @@ class Driver:
         kept: list[K | None] = []
         plan = enumerate(flows)
         self.meter.reopen()
-        crew = [asyncio.create_task(self._work(plan, keep, kept)) for _ in range(self.transport.width)]
+        width = self.transport.width
+        self._seats = asyncio.Semaphore(width)
+        crew = [asyncio.create_task(self._work(plan, keep, kept)) for _ in range(width + min(width, AHEAD))]
         stop = asyncio.create_task(self.halt.event.wait())
         try:
             working: asyncio.Future[Any] = asyncio.gather(*crew)
@@ -184,6 +194,43 @@ class Driver:
         return call if usd == call.usd else replace(call, usd=usd)
 
     async def _send(self, request: Request, held: Cost) -> Call:
+        await self._seats.acquire()
+        try:
+            call = await self._sent(request, held)
+        except BaseException:
+            self._seats.release()
+            raise
+        await self._recorded(call)
+        self._count(call)
+        return call
+
+    def _recorded(self, call: Call) -> asyncio.Future[None]:
+        """Done when the log has the call: those that come in one turn of the loop are committed together."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        if not self._fresh:
+            loop.call_soon(self._commit)
+        self._fresh.append((call, done))
+        return done
+
+    def _commit(self) -> None:
+        """Keep the calls, then free their seats: a kill costs what is in flight, no more.
+
+        Whoever waits for a seat goes first; what the answers are worth can wait.
+        """
+        fresh, self._fresh = self._fresh, []
+        error: Exception | None = None
+        try:
+            self.log.record(*(call for call, _ in fresh))
+        except Exception as failure:  # noqa: BLE001 - raised in whoever waits for it
+            error = failure
+        for _ in fresh:
+            self._seats.release()
+        for _, done in fresh:
+            if not done.done():
+                done.set_exception(error) if error else done.set_result(None)
+
+    async def _sent(self, request: Request, held: Cost) -> Call:
         if self.halt.reason is not None:
             raise _Stopped
         if not self.meter.send(held):
@@ -197,8 +244,6 @@ class Driver:
             call = await self.transport.call(request)
         finally:
             self.meter.back(held, call)
-        self.log.record(call)
-        self._count(call)
         return call
 
     def _count(self, call: Call) -> None:

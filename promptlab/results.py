@@ -28,7 +28,10 @@ ALPHA = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """All that the tables of a run are folded from. ``test`` predictions are empty where test was not read."""
+    """All that the tables of a run are folded from. ``test`` predictions are empty where test was not read.
+
+    ``answered_as``: by model, the names that the endpoint's answers bear.
+    """
 
     run: str
     engine: str
@@ -38,6 +41,7 @@ class Findings:
     test_rows: tuple[Example, ...] = field(repr=False)
     test: Sequence[Prediction] = field(repr=False)
     seed: int
+    answered_as: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

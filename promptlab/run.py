@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import tempfile
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from promptlab import capabilities
+from promptlab.answered import strangers
 from promptlab.artifacts import write_artifacts, write_tables
 from promptlab.dataset.split import save
 from promptlab.errors import BadInput, Problem
-from promptlab.experiment import Experiment, missing_keys
+from promptlab.experiment import Experiment, canonical, missing_keys
 from promptlab.finished import Run
 from promptlab.folder import LOG, gather, locked, project_of, restore
 from promptlab.own import own_files
@@ -23,6 +26,7 @@ from promptlab.reads import note_read
 from promptlab.results import Findings
 from promptlab.session import Unwatched, Watch, execute
 from promptlab.store import Store
+from promptlab.version import __version__
 from promptlab.wire import Recorded, connect
 
 if TYPE_CHECKING:
@@ -58,6 +62,8 @@ def mine(prepared: Prepared, watch: Watch | None = None, *, fresh: bool = False)
             done = Run(folder, prepared, findings, reads)
             write_artifacts(done, store)
             store.note("completed", value=True)
+            for note in strangers(findings.answered_as, findings.task.models):
+                sys.stderr.write(note + "\n")
         finally:
             _tell(store)
             store.close()
@@ -75,6 +81,8 @@ async def _wired(prepared: Prepared, run: str, store: Store, watch: Watch, opene
     known = capabilities.read(project_of(experiment.path))
     dialects = {model.endpoint: capabilities.dialects(known, model.endpoint) for model in experiment.models}
     lanes: Router | None = None
+    # what computes the intervals at the end takes a quarter of a second to import: while the first answers are awaited
+    asyncio.get_running_loop().run_in_executor(None, import_module, "scipy.special")
     try:
         async with connect(experiment.models, store, dialects) as lanes:
             return await execute(prepared, run, lanes, store, watch, opened)
@@ -149,6 +157,8 @@ def _keep(store: Store, prepared: Prepared, run: str) -> None:
     place = experiment.path.resolve().relative_to(root)
     own = {(place.parent / name).as_posix(): content for name, content in own_files(experiment).items()}
     store.keep_inputs(own | files)
+    settings = json.loads(json.dumps(canonical(experiment), default=str))
+    store.note("made", {"settings": settings, "promptlab": __version__})
     store.note(
         "options",
         {

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from itertools import chain
 from typing import Any, Protocol
 
+from promptlab.answered import Answered, answered
 from promptlab.drive import Driver, Halt, Log, Transport
 from promptlab.errors import Interrupted
 from promptlab.final import Choice, choose, score_test
@@ -31,6 +32,13 @@ class Ledger(Log, Protocol):
 
     def trace(self, number: int, summary: Mapping[str, Any], asks: Iterable[tuple[Any, ...]]) -> None:
         """Note a closed round."""
+
+
+class Wire(Transport, Protocol):
+    """The transport, as a whole run needs it."""
+
+    def stop(self) -> None:
+        """Nothing more is to be sent; what is on the wire may land."""
 
 
 class Watch(Protocol):
@@ -66,13 +74,14 @@ class Unwatched:
 
 
 async def execute(
-    prepared: Prepared, run: str, transport: Transport, log: Ledger, watch: Watch, test_opened: Callable[[], None]
+    prepared: Prepared, run: str, transport: Wire, log: Ledger, watch: Watch, test_opened: Callable[[], None]
 ) -> Findings:
     """Search, choose, test. Raises Interrupted, EndpointUnusable or BadInput; every answer is in the log by then."""
     experiment, task, rows = prepared.experiment, prepared.task, prepared.rows
     search = experiment.search
     meter = Meter(cap_of(search.budget), log.spent())
     halt = Halt()
+    halt.told = transport.stop
     driver = Driver(transport, log, meter, halt)
     driver.landed = watch.landed
     held = reserve(task, rows.test, search.repeats, meter.cap)
@@ -117,8 +126,9 @@ async def execute(
             log.trace(found.view.round, {"phase": "final", "cells": len(tested)}, _asks(tested))
         if halt.reason is not None:
             raise halt.reason
-    engine = engine_of(prepared, chain(found.predictions, tested))
-    return Findings(run, engine, task, found, choice, rows.test, tested, experiment.seed)
+    who = answered(chain(found.predictions, tested))
+    engine = engine_of(prepared, who)
+    return Findings(run, engine, task, found, choice, rows.test, tested, experiment.seed, who.models)
 
 
 def _summary(view: View, plan: Plan, scored: Sequence[Prediction]) -> dict[str, Any]:
@@ -143,11 +153,10 @@ def _asks(scored: Sequence[Prediction]) -> Iterator[tuple[Any, ...]]:
             yield row.phase, row.variant, row.example, row.repeat, step, call.key
 
 
-def engine_of(prepared: Prepared, answered: Iterable[Prediction]) -> str:
+def engine_of(prepared: Prepared, who: Answered) -> str:
     """What the engine column says: the hosts that answer, and ``embedded`` for the offline engine, also when served."""
     names = {"embedded" if m.endpoint.embedded else m.endpoint.host for m in prepared.experiment.models}
-    told = {call.completion.fingerprint for row in answered for call in row.calls if call.completion}
-    return " ".join(sorted(names | {"embedded" for each in told if each.startswith("embedded@")}))
+    return " ".join(sorted(names | {"embedded" for each in who.fingerprints if each.startswith("embedded@")}))
 
 
 def _unit(prepared: Prepared) -> Cost:

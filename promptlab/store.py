@@ -7,6 +7,7 @@ import json
 import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,9 @@ _COLUMNS = (
 )
 _PUT = f"insert or replace into calls ({_COLUMNS}) values ({', '.join('?' * 16)})"  # noqa: S608 - constants only
 _GET = f"select {_COLUMNS} from calls where key = ?"  # noqa: S608 - constants only
-_FOR_CACHE = f"select {_COLUMNS} from calls where error = '' and finish_reason != 'content_filter' and cached = 0"  # noqa: S608 - constants only
+_ADD = _PUT.replace("insert or replace", "insert or ignore")
+_FOR_CACHE = f"""select rowid, {_COLUMNS} from calls
+where rowid > ? and error = '' and finish_reason != 'content_filter' order by rowid limit 1000"""  # noqa: S608 - constants only
 _GROUP, _SECONDS = 64, 0.5  # how many calls, and for how long, the cache may be behind the run's log
 
 
@@ -48,16 +51,18 @@ class Store:
         self.path = run
         self._run = _grown(Database(run, _CALLS + ";" + _RUN))
         self._waiting: list[tuple[Any, ...]] = []  # answers for the cache
-        self._hits: list[tuple[Any, ...]] = []  # what the cache knew, for the run's log
+        self._hits: dict[str, tuple[Any, ...]] = {}  # what the cache knew, for the run's log
         self._written = time.monotonic()
+        self._cache: Database | None = None
         try:
             self._cache = _grown(Database(cache, _CALLS)) if cache else None
             self._resumed = bool(self._run.rows("select 1 from calls limit 1"))
-            if self._resumed and self._cache is not None and not self.fact("completed"):
-                self._waiting += self._run.rows(_FOR_CACHE)
-                self._flush()
+            if self._resumed and not self.fact("completed"):
+                self._fill()
         except BaseException:
             self._run.close()
+            if self._cache is not None:
+                self._cache.close()
             raise
 
     def notes(self) -> list[str]:
@@ -82,22 +87,28 @@ class Store:
         rows = self._of_cache(lambda cache: cache.rows(_GET, (key,)))
         if not rows or rows[0][13]:
             return None
-        found = (*rows[0][:-1], 1)
-        self._hits.append(found)
+        self._hits[key] = found = (*rows[0][:-1], 1)
         self._flush_some()
         return _call(found)
 
     def logged(self, key: str) -> Call | None:
         """The call of this key as the run's log has it: answered, or failed for good."""
-        rows = self._run.rows(_GET, (key,))
+        waiting = self._hits.get(key)
+        rows = [waiting] if waiting else self._run.rows(_GET, (key,))
         return _call(rows[0]) if rows else None
 
-    def record(self, call: Call) -> None:
-        """Keep a call. Errors and what a content filter turned away are not for the cache: they may pass next time."""
-        row = _row(call)
-        self._run.rows(_PUT, row)
-        if self._cache is not None and call.completion and call.completion.finish_reason != "content_filter":
-            self._waiting.append(row)
+    def record(self, *calls: Call) -> None:
+        """Keep calls, in one commit.
+
+        Errors and what a content filter turned away are not for the cache: they may pass next time.
+        """
+        rows = [_row(call) for call in calls]
+        if len(rows) == 1:
+            self._run.rows(_PUT, rows[0])
+        else:
+            _put(_PUT, rows, self._run)
+        if self._cache is not None:
+            self._waiting += (row for row, call in zip(rows, calls, strict=True) if _lasting(call))
             self._flush_some()
 
     def spent(self) -> float:
@@ -162,13 +173,20 @@ class Store:
     def _flush(self) -> None:
         """Give each file, in one commit, what it can do without for a moment."""
         waiting, self._waiting = self._waiting, []
-        hits, self._hits = self._hits, []
+        hits, self._hits = self._hits, {}
         self._written = time.monotonic()
         if hits:
             with self._run.transaction():
-                self._run.many(_PUT, hits)
+                self._run.many(_PUT, hits.values())
         if waiting:
-            self._of_cache(lambda cache: _put(cache, waiting))
+            self._of_cache(partial(_put, _PUT, waiting))
+
+    def _fill(self) -> None:
+        """Give the cache what it lacks of the run's log: the last group before a kill, or all if it was lost."""
+        last = 0
+        while self._cache is not None and (page := self._run.rows(_FOR_CACHE, (last,))):
+            last, rows = page[-1][0], [row[1:] for row in page]
+            self._of_cache(partial(_put, _ADD, rows))
 
     def _of_cache(self, work: Callable[[Database], list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
         """What some work on the cache gives. One that turns out to be damaged is begun anew: the run goes on."""
@@ -178,13 +196,18 @@ class Store:
             return work(self._cache)
         except Damaged as error:
             self._cache = Database(self._cache.path, _CALLS)
-            self._cache.notes.append(str(error))
+            self._cache.notes.append(f"{error.what} It is begun anew, with what this run knows.")
+            self._fill()
             return work(self._cache)
 
 
-def _put(database: Database, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+def _lasting(call: Call) -> bool:
+    return call.completion is not None and call.completion.finish_reason != "content_filter"
+
+
+def _put(statement: str, rows: Sequence[tuple[Any, ...]], database: Database) -> list[tuple[Any, ...]]:
     with database.transaction():
-        database.many(_PUT, rows)
+        database.many(statement, rows)
     return []
 
 

@@ -674,11 +674,12 @@ def test_answers_are_noted_as_taken_only_once_the_log_has_them(server: BatchServ
     where = endpoint(server.url)
 
     class Full(Store):
-        def record(self, call: Call) -> None:
-            if len(kept) == 10:
-                raise Interrupted("the disk is full", 3)
-            kept.append(call.key)
-            super().record(call)
+        def record(self, *calls: Call) -> None:
+            for call in calls:
+                if len(kept) == 10:
+                    raise Interrupted("the disk is full", 3)
+                kept.append(call.key)
+                super().record(call)
 
         def note(self, name: str, value: Any) -> None:
             if len(kept) == 10:

@@ -109,8 +109,8 @@ class World:
 
     found = known
 
-    def record(self, call: Call) -> None:
-        self.log[call.key] = call
+    def record(self, *calls: Call) -> None:
+        self.log |= {call.key: call for call in calls}
 
     def run(self, proposer: Any, allocator: Any) -> Search:
         def opened(view: View, plan: Plan) -> None:

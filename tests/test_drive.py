@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from promptlab.drive import Driver, Halt
+from promptlab.drive import AHEAD, Driver, Halt
 from promptlab.errors import BadInput, CallFailed, EndpointUnusable, Interrupted
 from promptlab.meter import Cost, Meter
 from promptlab.records import Call, Completion, Endpoint, Flow, Model, Request
@@ -52,8 +52,8 @@ class Memory:
 
     found = known
 
-    def record(self, call: Call) -> None:
-        self.calls[call.key] = call
+    def record(self, *calls: Call) -> None:
+        self.calls |= {call.key: call for call in calls}
 
 
 class Wire:
@@ -183,32 +183,71 @@ def test_there_is_no_barrier_a_slow_call_holds_nobody_up() -> None:
 
 
 def test_seats_are_filled_although_latencies_differ() -> None:
-    """Mean in flight over width, while there is still work to start."""
-    levels: list[int] = []
+    """Mean in flight over width, weighted by time, while there is still work to start."""
     wire = Wire(16)
+    area = last = 0.0
+    times: list[float] = []
 
     async def wait(text: str) -> None:
-        levels.append(wire.flying)
+        nonlocal area, last
+        times.append(now := asyncio.get_running_loop().time())
+        area, last = area + (wire.flying - 1) * (now - (last or now)), now
         await asyncio.sleep(0.02 if text.endswith("7") else 0.002)
+        now = asyncio.get_running_loop().time()
+        area, last = area + wire.flying * (now - last), now
+        if len(times) == 400 and len(ends) < 1:
+            ends.append(area / (now - times[0]))
 
+    ends: list[float] = []
     wire.wait = wait
     driven(wire, map(once, map(str, range(400))))
-    assert sum(levels[16:]) / len(levels[16:]) > 0.93 * 16
+    assert ends[0] > 0.93 * 16
 
 
 def test_the_plan_is_read_lazily() -> None:
-    """A large space is never materialised: no more flows exist than there are seats."""
+    """A large space is never materialised: no more flows exist than there are seats, and as many that stand ready."""
     made = ended = 0
 
     def counted(text: str) -> Flow[None]:
         nonlocal made, ended
         made += 1
-        assert made - ended <= 5
+        assert made - ended <= 10
         yield request(text)
         ended += 1
 
     driven(Wire(5, jitter), (counted(str(n)) for n in range(100)))
     assert ended == 100
+
+
+def test_what_stands_ready_is_bounded_also_where_seats_are_many() -> None:
+    made = ended = 0
+
+    def counted(text: str) -> Flow[None]:
+        nonlocal made, ended
+        made += 1
+        assert made - ended <= 1000 + AHEAD
+        yield request(text)
+        ended += 1
+
+    driven(Wire(1000, jitter), (counted(str(n)) for n in range(3000)))
+    assert ended == 3000
+
+
+def test_an_answer_is_in_the_log_before_its_seat_is_taken_again() -> None:
+    """Else a kill would cost more than what is in flight."""
+    log = Memory()
+    wire = Wire(4)
+    begun = 0
+
+    async def wait(_: str) -> None:
+        nonlocal begun
+        begun += 1
+        assert begun - len(log.calls) <= 4
+        await asyncio.sleep(0.001)
+
+    wire.wait = wait
+    driven(wire, map(once, map(str, range(60))), log=log)
+    assert len(log.calls) == 60
 
 
 def test_flows_that_ask_the_same_at_once_share_one_call_that_counts_once() -> None:
@@ -262,7 +301,7 @@ def test_after_a_halt_nothing_starts_what_is_in_flight_lands_and_every_flow_is_c
     assert caught.value.exit_code == 130
     assert wire.asked == ["0", "1", "2", "3"]
     assert len(log.calls) == 4
-    assert ends == ["closed"] * 4
+    assert ends == ["closed"] * 8  # four were in flight, four stood ready
 
 
 def test_the_wait_for_what_is_in_flight_is_bounded() -> None:

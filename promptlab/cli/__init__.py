@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import inspect
 import io
 import sys
@@ -92,6 +93,7 @@ def options(
 
 def main() -> None:
     """The command ``promptlab``."""
+    gc.set_threshold(100_000, 20, 20)  # imports and records are no garbage: looking for some among them took a tenth
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a character is no reason to fail

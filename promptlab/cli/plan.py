@@ -12,7 +12,9 @@ def plan(experiment: ExperimentPath, overrides: Overrides = None, limit: Limit =
 
     Example: promptlab plan experiments/support_intent/experiment.yaml
     """
+    from promptlab.capabilities import notes
     from promptlab.cli.show import console, plan_lines, print_json, space_table
+    from promptlab.folder import project_of
     from promptlab.forecast import forecast
     from promptlab.prepare import opened
 
@@ -23,5 +25,6 @@ def plan(experiment: ExperimentPath, overrides: Overrides = None, limit: Limit =
         return
     out = console()
     out.print(space_table(prepared))
-    for line in (*prepared.rows.notes, *plan_lines(prepared, expected)):
+    told = notes(prepared.experiment, project_of(prepared.experiment.path))
+    for line in (*prepared.rows.notes, *told, *plan_lines(prepared, expected)):
         out.print(line, highlight=False, markup=False)
