@@ -506,6 +506,14 @@ def test_custom_ids_that_come_back_changed_are_not_paid_for_again(server: BatchS
     assert len(server.batches) == 1
 
 
+def test_an_output_that_is_garbled_on_its_way_is_read_again_and_not_paid_again(server: BatchServer) -> None:
+    """Also once batches are trusted: the file is there, and reading it costs nothing."""
+    for _ in range(2):
+        server.instead["download"].extend([raw("{malformed json: <<<chaos>>>"), raw("\n1\n[2]\n")])
+        assert texts(run(server, *words(4), memory=Facts())) == backwards(4)
+    assert len(server.batches) == 2
+
+
 def test_an_output_that_is_gone_is_asked_for_again(server: BatchServer) -> None:
     server.gone = {"file-2"}
     assert texts(run(server, *words(3))) == backwards(3)

@@ -17,6 +17,7 @@ BUDGET = 2000
 RESERVE = 160  # of them for what comes after the long prompt, and for estimates that are too low
 SOME = 600  # tokens of the long prompt where there is room
 ROOM = 16  # tokens that an answer may have
+JSON_ROOM = 40  # the same of an answer in JSON: small models spread it out
 CUT = 3  # tokens at which an answer must end with `length`
 UNKNOWN = "promptlab_probe"
 CODE = "KESTREL-4821"
@@ -137,7 +138,7 @@ def stop_mark(chart: Chart) -> str:
 
 
 def _json_object(chart: Chart) -> Body:
-    return chat(chart, ("user", NO_JSON), response_format={"type": "json_object"})
+    return chat(chart, ("user", NO_JSON), most=JSON_ROOM, response_format={"type": "json_object"})
 
 
 def schema_format(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,7 +147,7 @@ def schema_format(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _json_schema(chart: Chart) -> Body:
-    return chat(chart, ("user", NO_JSON), response_format=schema_format(SCHEMA))
+    return chat(chart, ("user", NO_JSON), most=JSON_ROOM, response_format=schema_format(SCHEMA))
 
 
 def _object_with_schema(chart: Chart) -> Body | None:
@@ -154,7 +155,7 @@ def _object_with_schema(chart: Chart) -> Body | None:
     said = chart.reply("json_schema")
     if said is None or said.fault is None:
         return None
-    return chat(chart, ("user", NO_JSON), response_format={"type": "json_object", "schema": SCHEMA})
+    return chat(chart, ("user", NO_JSON), most=JSON_ROOM, response_format={"type": "json_object", "schema": SCHEMA})
 
 
 def _developer(chart: Chart) -> Body:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from promptlab.endpoint.batch.job import LABEL, Job, job_of, named, parsed
+from promptlab.endpoint.batch.lines import garbled
 from promptlab.endpoint.batch.notes import Chunk
 from promptlab.endpoint.batch.settings import BatchSettings
 from promptlab.endpoint.client import Answer
@@ -132,6 +133,8 @@ class Jobs:
             answer = await downloaded(self._sdk.files.with_streaming_response.content(file), seconds, most)
             if isinstance(answer, Answer) and not 200 <= answer.status < 300 and answer.status not in GONE:
                 return of_answer(answer, ())
+            if isinstance(answer, Answer) and answer.status not in GONE and garbled(answer.body):
+                return Fault("alien", f"HTTP {answer.status} with a file that holds no line of JSON")  # asking is free
             return answer
 
         answer = await self._patiently(FILES, attempt)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, TypeAlias
 
 from promptlab.endpoint.client import MAX_BYTES, Answer
@@ -34,17 +34,29 @@ def written(custom_id: str, route: str, content: bytes) -> bytes:
 def found(files: Iterable[bytes], wanted: set[str]) -> dict[str, list[Line]]:
     """The lines of the output and error files by custom_id; garbage and what nobody asked for are left out."""
     lines: dict[str, list[Line]] = {}
-    for each in (text for file in files for text in file.split(b"\n") if text.strip()):
-        try:
-            value = json.loads(each.decode("utf-8-sig", "replace"))
-        except (ValueError, RecursionError):
-            continue
-        name = value.get("custom_id") if isinstance(value, dict) else None
+    for value, size in (each for file in files for each in _lines(file)):
+        name = value.get("custom_id")
         if isinstance(name, str) and name in wanted:
-            if len(each) > MAX_BYTES:
+            if size > MAX_BYTES:
                 value = {"error": {"message": f"the answer is larger than {MAX_BYTES // 1_000_000} MB"}}
             lines.setdefault(name, []).append(value)
     return lines
+
+
+def garbled(file: bytes) -> bool:
+    """Whether a file holds something, and not one line that could be an answer."""
+    return bool(file.strip()) and not any(True for _ in _lines(file))
+
+
+def _lines(file: bytes) -> Iterator[tuple[Line, int]]:
+    """The JSON objects in a file, each with its size in bytes."""
+    for each in file.split(b"\n"):
+        try:
+            value = json.loads(each.decode("utf-8-sig", "replace")) if each.strip() else None
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict):
+            yield value, len(each)
 
 
 def outcome(lines: Iterable[Line], asked: Request, sent: Collection[str], status: str) -> Completion | Fault:
