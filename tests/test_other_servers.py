@@ -116,7 +116,7 @@ def test_doctor_s_verdicts_on_llama_cpp(llama: Server, tmp_path: Path, monkeypat
     wanted = {
         "honoured": ["address", "model", "usage", "finish_reason", "max_tokens", "temperature", "stop", "seed"],
         "ignored": ["max_completion_tokens", "n", "unknown keys", "embeddings"],
-        "rejected": ["json_schema", "developer", "long prompts", "files", "fine-tuning", "batches"],
+        "rejected": ["json_schema", "developer", "files", "fine-tuning", "batches"],
     }
     wanted["honoured"] += ["logprobs", "json_object"]
     expected = {name: verdict for verdict, names in wanted.items() for name in names}
