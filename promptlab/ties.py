@@ -21,7 +21,7 @@ from promptlab.stats import Array
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
-BLOCK = 4_000_000  # signs held at a time (8 bytes each)
+BLOCK = 1_000_000  # signs held at a time (8 bytes each)
 SLACK = 1e-9  # what counts as equal: the same sum reached in another order must not differ
 
 
@@ -82,7 +82,7 @@ def _filled(scores: Array) -> tuple[Array, Mask]:
 def _signs(flips: int, rows: int, seed: int) -> Iterator[Array]:
     """Blocks of random signs [some of the flips, rows]; together ``flips`` of them."""
     rng = np.random.default_rng(seed)
-    size = max(1, BLOCK // max(1, rows))
+    size = max(4, BLOCK // max(1, rows) // 4 * 4)  # four signs to a draw of the generator: blocks do not change them
     for start in range(0, flips, size):
         shape = (min(size, flips - start), rows)
         signs = rng.integers(0, 2, shape, dtype=np.int8).astype(np.float64)
