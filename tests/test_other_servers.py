@@ -121,7 +121,7 @@ def test_doctor_s_verdicts_on_llama_cpp(llama: Server, tmp_path: Path, monkeypat
     wanted["honoured"] += ["logprobs", "json_object"]
     expected = {name: verdict for verdict, names in wanted.items() for name in names}
     assert {name: verdicts[name] for name in expected} == expected
-    assert report["tokens"] < 2000
+    assert report["tokens"] < 4000  # half of them by the probe of the limit that it ignores: this model never stops
     assert report["calls"] <= 20
 
 
