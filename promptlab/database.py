@@ -17,7 +17,11 @@ WAIT = 30.0  # seconds that another process may hold the file
 
 
 class Damaged(Interrupted):
-    """The file turned out to be damaged while it was used; it stands aside now."""
+    """The file turned out to be damaged while it was used; it stands aside now. ``what`` says so."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(f"{what} Run the same command to go on; what the cache holds costs nothing again.")
 
 
 class Database:
@@ -30,6 +34,7 @@ class Database:
         self.path = path
         self.notes: list[str] = []
         self._schema = schema
+        self._lost: Damaged | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = self._opened()
@@ -59,7 +64,7 @@ class Database:
         try:
             yield
         except BaseException:
-            if self._db.in_transaction:
+            if self._lost is None and self._db.in_transaction:
                 self._db.rollback()
             raise
         self.rows("commit")
@@ -84,12 +89,14 @@ class Database:
                 return _connect(self.path, self._schema)
 
     def _failed(self, error: sqlite3.Error) -> Interrupted:
+        if self._lost is not None:  # said once more: it is closed, and that is not what went wrong
+            return self._lost
         if not _is_damage(error):
             remedy = "Every answer so far is kept: mend that and run the same command to go on."
             return Interrupted(f"cannot use {self.path}: {error}. {remedy}", 4)
         self._db.close()
-        what = f"{self.path} is damaged ({error}): moved to {_aside(self.path)}."
-        return Damaged(f"{what} Run the same command to go on; what the cache holds costs nothing again.", 4)
+        self._lost = Damaged(f"{self.path} is damaged ({error}): moved to {_aside(self.path)}.")
+        return self._lost
 
 
 def _connect(path: Path, schema: str) -> sqlite3.Connection:

@@ -224,6 +224,7 @@ class Driver:
             self.log.record(*(call for call, _ in fresh))
         except Exception as failure:  # noqa: BLE001 - raised in whoever waits for it
             error = failure
+            self.halt(error)  # before a seat is free: what would be sent now could not be kept
         for _ in fresh:
             self._seats.release()
         for _, done in fresh:

@@ -1,4 +1,4 @@
-"""A small experiment on disk (60 rows, 12 variants, some 300 calls), a model that answers it, and real processes.
+"""A small experiment on disk (60 rows or more, 12 variants, some 300 calls), its model, and real processes.
 
 url = server.url; server.default = answer           # FaultServer: every answer is a function of the body
 experiment = write(tmp_path, server.url, concurrency=7)
@@ -14,10 +14,12 @@ import multiprocessing
 import os
 import random
 import signal
+import sqlite3
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -80,19 +82,19 @@ seed: 5
 """
 
 
-def write(folder: Path, url: str, **changes: Any) -> Path:
-    """Write the project into a folder; the path of its experiment.yaml."""
+def write(folder: Path, url: str, *, rows: int = 60, name: str = "experiment.yaml", **changes: Any) -> Path:
+    """Write the project into a folder; the path of its experiment file."""
     rng = random.Random("small project")
     words = ["".join(rng.choices("abcdefghilmnoprstuvz", k=rng.randint(3, 9))) for _ in range(600)]
-    texts = [" ".join([*rng.sample(words, 9), LABELS[n % 3]]) for n in range(72)]
+    texts = [" ".join([*rng.sample(words, 9), LABELS[n % 3]]) for n in range(rows + 12)]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "templates").mkdir(exist_ok=True)
     (folder / "templates" / "colour.j2").write_text(TEMPLATE)
     with (folder / "rows.csv").open("w", newline="") as file:
         out = csv.writer(file)
         out.writerow(["id", "message", "colour"])
-        out.writerows([f"m{n}", text, LABELS[n % 3]] for n, text in enumerate(texts[:60]))
-    demos = [{"message": text, "colour": LABELS[n % 3]} for n, text in enumerate(texts[60:])]
+        out.writerows([f"m{n}", text, LABELS[n % 3]] for n, text in enumerate(texts[:rows]))
+    demos = [{"message": text, "colour": LABELS[n % 3]} for n, text in enumerate(texts[rows:])]
     (folder / "bank.jsonl").write_text("".join(json.dumps(each) + "\n" for each in demos))
     settings = {
         "url": url,
@@ -103,7 +105,7 @@ def write(folder: Path, url: str, **changes: Any) -> Path:
         "allocate": "halving",
         "budget": "{calls: 330}",
     }
-    path = folder / "experiment.yaml"
+    path = folder / name
     path.write_text(EXPERIMENT.format(**settings | changes))
     return path
 
@@ -128,7 +130,22 @@ def repeated(server: FaultServer) -> int:
 def tables(experiment: Path) -> dict[str, str]:
     """The only run's tables as text, without the columns that may differ from run to run."""
     [folder] = (experiment.parent / "runs").iterdir()
+    return tables_of(folder)
+
+
+def tables_of(folder: Path) -> dict[str, str]:
     return {name: stable(folder / name) for name in ("results.csv", "predictions.csv")}
+
+
+def logged(experiment: Path) -> int:
+    """How many calls the only run's log holds that were asked of the endpoint."""
+    return sum(counted(log, "cached = 0") for log in (experiment.parent / "runs").glob("*/run.sqlite"))
+
+
+def counted(database: Path, where: str = "1") -> int:
+    """How many calls a log or a cache holds."""
+    with closing(sqlite3.connect(database)) as db:
+        return int(db.execute(f"select count(*) from calls where {where}").fetchone()[0])
 
 
 def stable(path: Path) -> str:
@@ -161,13 +178,17 @@ class Running:
 
 
 @contextmanager
-def running(*args: str | Path) -> Iterator[Running]:
-    """A promptlab command in a process of its own, forked from a server that holds the imports (they take a second)."""
+def running(*args: str | Path, jumping: bool = False) -> Iterator[Running]:
+    """A promptlab command in a process of its own, forked from a server that holds the imports (they take a second).
+
+    ``jumping``: its wall clock jumps hours forward and back.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     folder = next(Path(each) for each in args if isinstance(each, Path)).parent
     output = folder / "said.txt"
-    process = context.Process(target=_command, args=([str(each) for each in args], str(folder), str(output)))
+    words = [str(each) for each in args]
+    process = context.Process(target=_command, args=(words, str(folder), str(output), jumping))
     process.start()
     try:
         yield Running(process, output)
@@ -183,8 +204,11 @@ def mine(experiment: Path, *args: str) -> Running:
     return process
 
 
-def _command(args: list[str], folder: str, output: str) -> None:
+def _command(args: list[str], folder: str, output: str, jumping: bool) -> None:
     os.chdir(folder)
+    if jumping:
+        jumps, real = random.Random(0), time.time
+        time.time = lambda: real() + jumps.uniform(-90_000, 90_000)
     with Path(output).open("w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

@@ -95,6 +95,11 @@ class Pool:
         """Close the connections; no call may be under way."""
         await self._client.close()
 
+    def stop(self) -> None:
+        """Send nothing more, not even again: a call that waits ends with EndpointUnusable. The wire is left alone."""
+        self._verdict = self._verdict or "the run is stopping"
+        self._limiter.stop()
+
     def notes(self) -> tuple[str, ...]:
         """What people should know of how the endpoint was asked: a sentence for each parameter that was left out."""
         return of_left_out(self.url, self.left_out)

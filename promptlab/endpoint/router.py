@@ -22,6 +22,9 @@ class Lane(Protocol):
     async def call(self, request: Request) -> Call:
         """As a Transport's."""
 
+    def stop(self) -> None:
+        """Send nothing more; what was sent may still be answered."""
+
     async def close(self) -> None:
         """Close what is open; no call may be under way."""
 
@@ -56,6 +59,11 @@ class Router:
     def notes(self) -> tuple[str, ...]:
         """What people should know of how the endpoints were asked; whole once they are closed."""
         return tuple(note for lane in self._lanes.values() for note in lane.notes())
+
+    def stop(self) -> None:
+        """Send nothing more; what was sent may still be answered."""
+        for lane in self._lanes.values():
+            lane.stop()
 
     async def close(self) -> None:
         """Close every lane, also when closing one of them fails."""

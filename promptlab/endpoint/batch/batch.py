@@ -95,6 +95,13 @@ class Batch:
             self._drop(row.chunk, {row.id})
         return call
 
+    def stop(self) -> None:
+        """Send nothing more: what waits for a batch ends with EndpointUnusable; what is in one may be answered."""
+        self._queue.close()
+        for row in self._rows.values():
+            if row.chunk is None and not row.answer.done():
+                row.answer.set_exception(EndpointUnusable("the run is stopping"))
+
     async def close(self) -> None:
         """Leave the endpoint; no call may be under way. What is not answered goes on there, and `notes` says so."""
         self._queue.close()
