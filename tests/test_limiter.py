@@ -510,7 +510,9 @@ def test_nothing_but_429_shrinks_the_width(server: FaultServer) -> None:
         lambda: Pool(endpoint(concurrency=64), server.url, KEY, backoff=QUICK), [ask(str(n)) for n in range(300)]
     )
     assert all(call.completion for call in calls)
-    assert (pool._limiter.window.cuts, pool._limiter.window.limit) == (0, 64)
+    window = pool._limiter.window
+    assert window.cuts == 0
+    assert window.limit >= Window(64).limit  # how far it came depends on how often all seats were taken
 
 
 def picky(body: Any) -> Reply:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import math
 import random
 import signal
 import sqlite3
@@ -273,7 +274,9 @@ def test_nothing_is_sent_once_the_log_cannot_be_written(tmp_path: Path) -> None:
         return str(completion.text)
 
     async def go() -> None:
-        await Driver(Wire(), Full(), Meter(Cost(1000)), Halt()).run(map(once, map(str, range(50))), lambda *_: None)
+        await Driver(Wire(), Full(), Meter(Cost(1000, math.inf, math.inf)), Halt()).run(
+            map(once, map(str, range(50))), lambda *_: None
+        )
 
     with pytest.raises(Interrupted, match="the disk is full"):
         asyncio.run(go())

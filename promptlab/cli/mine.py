@@ -26,6 +26,7 @@ def mine(
     Example: promptlab mine experiments/support_intent/experiment.yaml
     """
     from promptlab.capabilities import notes
+    from promptlab.changed import changed
     from promptlab.cli.progress import progress
     from promptlab.cli.show import console, leaderboard, plan_lines, print_json, verdict_lines
     from promptlab.folder import project_of
@@ -41,6 +42,8 @@ def mine(
     told = notes(loaded, project_of(loaded.path))
     for line in (*prepared.rows.notes, *told, *plan_lines(prepared, expected)):
         out.print(line, highlight=False, markup=False)
+    if different := changed(prepared):
+        out.print(different, highlight=False, markup=False)
     paid = any(not model.endpoint.embedded for model in loaded.models)
     asking = paid and not yes and out.is_terminal and sys.stdin.isatty()
     if asking and not typer.confirm("Go on?", default=True, err=as_json):
