@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from fault_server import FaultServer, ok
+from project import project
 from support_project import Project, command, told
 from typer.testing import CliRunner
 
@@ -281,3 +282,12 @@ def test_a_port_in_use_is_exit_2_with_the_remedy() -> None:
     assert only.startswith(f"cannot listen on 127.0.0.1:{port}: ")
     assert "address already in use" in only
     assert only.lower().endswith(". choose another port, or 0 for a free one")
+
+
+def test_mine_says_what_changed_since_the_last_run(tmp_path: Path) -> None:
+    path = project(tmp_path)
+    first = CliRunner().invoke(app, ["mine", str(path), "--limit", "6"])
+    assert "Changed since" not in first.output
+    (path.parent / "t.j2").write_text((path.parent / "t.j2").read_text().replace("Please.", "Kindly."))
+    second = CliRunner().invoke(app, ["mine", str(path), "--limit", "6"])
+    assert re.search(r"run r\w+ is new\. Changed since r\w+, which is kept: t\.j2", second.output), second.output
