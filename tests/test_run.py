@@ -346,13 +346,12 @@ def test_a_notebook_may_mine_inside_its_running_loop(server: FaultServer, tmp_pa
 def test_a_notebooks_stop_button_stops_the_run_and_lets_go_of_its_folder(server: FaultServer, tmp_path: Path) -> None:
     path = small(tmp_path, server)
     code = f"""
-import asyncio, os, signal, threading
+import asyncio, threading
 from promptlab.experiment import Experiment
 from promptlab.prepare import prepare
 from promptlab.run import mine
 
 async def cell():
-    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
     mine(prepare(Experiment.load({str(path)!r})))
 
 loop = asyncio.new_event_loop()
@@ -362,9 +361,14 @@ except KeyboardInterrupt:
     print("stopped", [t.name for t in threading.enumerate() if t.name.startswith("ThreadPool")])
 """
     server.default = lambda body: Reply(body=quick(body).body, delay=60)
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not server.posts:
+        assert child.poll() is None, child.communicate()
+        time.sleep(0.05)
     started = time.monotonic()
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=30)
-    assert (done.stdout, done.returncode) == ("stopped []\n", 0), done.stderr
+    child.send_signal(signal.SIGINT)
+    said, complaint = child.communicate(timeout=30)
+    assert (said, child.returncode) == ("stopped []\n", 0), complaint
     assert time.monotonic() - started < 15
     server.default = quick
     start(path)
