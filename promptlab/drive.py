@@ -91,8 +91,8 @@ class Driver:
         self._seats = asyncio.Semaphore(width)
         crew = [asyncio.create_task(self._work(plan, keep, kept)) for _ in range(width + min(width, AHEAD))]
         stop = asyncio.create_task(self.halt.event.wait())
+        working: asyncio.Future[Any] = asyncio.gather(*crew)
         try:
-            working: asyncio.Future[Any] = asyncio.gather(*crew)
             waiting: list[asyncio.Future[Any]] = [working, stop]
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if not working.done():
@@ -100,7 +100,7 @@ class Driver:
         finally:
             for task in (*crew, stop):
                 task.cancel()
-            await asyncio.gather(*crew, stop, return_exceptions=True)
+            await asyncio.gather(*crew, stop, working, return_exceptions=True)
         if self.halt.reason is not None:
             raise self.halt.reason
         while kept and kept[-1] is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 import random
 import time
@@ -304,7 +305,8 @@ def test_after_a_halt_nothing_starts_what_is_in_flight_lands_and_every_flow_is_c
     assert ends == ["closed"] * 8  # four were in flight, four stood ready
 
 
-def test_the_wait_for_what_is_in_flight_is_bounded() -> None:
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_the_wait_for_what_is_in_flight_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
     def halting(halt: Halt) -> None:
         asyncio.get_running_loop().call_later(0.02, halt, Interrupted("enough"))
 
@@ -313,6 +315,8 @@ def test_the_wait_for_what_is_in_flight_is_bounded() -> None:
     with pytest.raises(Interrupted):
         driven(wire, map(once, map(str, range(5000))), halting=halting, drain=0.1)
     assert time.monotonic() - started < 5
+    gc.collect()
+    assert "never retrieved" not in caplog.text
 
 
 @pytest.mark.parametrize(

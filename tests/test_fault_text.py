@@ -16,6 +16,8 @@ from promptlab.endpoint import complaint, embeddings, redact, validate
 from promptlab.endpoint.client import Answer
 from promptlab.endpoint.fault import Fault, of_answer
 from promptlab.endpoint.listing import models
+from promptlab.endpoint.row import row
+from promptlab.records import Completion, Endpoint, Model, Request
 
 
 def test_what_a_text_holds_beside_its_label_is_kept_or_replaced_and_can_be_written() -> None:
@@ -98,3 +100,13 @@ def test_a_key_is_hidden_as_it_is_written_in_urls_too() -> None:
 )
 def test_the_names_of_models_are_single_lines_in_whichever_shape_they_come(body: bytes, names: tuple[str, ...]) -> None:
     assert models(body) == names
+
+
+def test_a_key_that_a_model_repeats_stays_out_of_what_is_kept() -> None:
+    """And a short word that stands for no key at all is left alone."""
+    request = Request(Model("m", Endpoint("http://x/v1"), "m"), "/chat/completions", {})
+    said = Completion("the key is sk-live-0123456789", reasoning="sk-live-0123456789, none")
+    call = row(request, said, 0.1, 1, ("sk-live-0123456789", "none"))
+    assert call.completion is not None
+    assert call.completion.text == "the key is [redacted]"
+    assert call.completion.reasoning == "[redacted], none"

@@ -56,7 +56,8 @@ def verdict_lines(run: Run) -> list[str]:
         more = "bring new rows" if run.test_reads > 5 else "each reading makes a false winner likelier"
         lines.append(f"{run.test_reads} runs have read these test rows by now: {more}.")
     calls, usd = sum(row["calls"] for row in run.rows), sum(row.get("usd") or 0.0 for row in run.rows)
-    lines.append(f"{calls:,} calls asked{f', {dollars(usd)} spent' if usd else ''}.")
+    spent = f", {dollars(usd)} spent" if usd else ""
+    lines.append(f"The run took {calls:,} calls in all{spent}; what is known already is never asked again.")
     own = f"{experiment.folder / 'results.csv'} and " if run.whole else ""
     pick = run.winner.variant.id
     lines.append(f"Tables: {own}{run.folder}")
