@@ -29,7 +29,7 @@ def row(
 
 
 def _kept_from(said: Completion, hidden: Collection[str]) -> Completion:
-    """The answer without the key, should a model repeat what it cannot know. Words as short as `none` are no secrets."""
+    """The answer without the key, should a model repeat it. Words as short as `none` are no secrets."""
     found = [each for each in hidden if len(each) >= 8 and (each in said.text or each in said.reasoning)]
     for each in found:
         said = replace(

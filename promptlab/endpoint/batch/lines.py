@@ -37,9 +37,8 @@ def found(files: Iterable[bytes], wanted: set[str]) -> dict[str, list[Line]]:
     for value, size in (each for file in files for each in _lines(file)):
         name = value.get("custom_id")
         if isinstance(name, str) and name in wanted:
-            if size > MAX_BYTES:
-                value = {"error": {"message": f"the answer is larger than {MAX_BYTES // 1_000_000} MB"}}
-            lines.setdefault(name, []).append(value)
+            large = {"error": {"message": f"the answer is larger than {MAX_BYTES // 1_000_000} MB"}}
+            lines.setdefault(name, []).append(large if size > MAX_BYTES else value)
     return lines
 
 
