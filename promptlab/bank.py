@@ -8,17 +8,21 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import islice
-from typing import Any
+from typing import Any, TypeAlias
 
 from promptlab.dataset.leak import normalise, text_of
+from promptlab.errors import BadInput, Problem, nearest
 from promptlab.records import Example
 
-SELECTIONS = ("random", "balanced", "nearest")
+SELECTIONS = ("random", "balanced", "nearest", "diverse")
 ORDERS = ("given", "shuffled", "nearest-last")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+
+Listed: TypeAlias = "tuple[str | tuple[str, str], ...]"
+"""A value of ``bank.demos``: the ids of demos in the order in which they are shown; with a text, it is the answer."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class Bank:
     """The examples that may be shown, in file order."""
 
     demos: tuple[Example, ...]
+    _reworded: dict[tuple[str, str], Example] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def hash(self) -> str:
@@ -36,30 +41,82 @@ class Bank:
     def select(self, slots: Mapping[str, Any], example: Example) -> tuple[Example, ...]:
         """The demos for one row: ``bank.k`` of them, by ``bank.select`` and ``bank.seed``, in ``bank.order``.
 
-        A row is never its own demo: demos of equal inputs, once case, punctuation and spaces are folded, are passed
-        over and others take their places. Only the inputs that the row has count, here and for likeness.
+        Where ``bank.demos`` lists demos, these, as listed. A row is never its own demo: demos of equal inputs, once
+        case, punctuation and spaces are folded, are passed over, and others take their places unless they are listed.
+        Only the inputs that the row has count, here and for likeness.
         """
-        k = int(slots.get("bank.k", 0))
-        if k <= 0:
+        columns, text = tuple(sorted(example.inputs)), text_of(example)
+        if "bank.demos" in slots:
+            own = self._texts(columns).equal(text)
+            listed = ((self._places(each), each) for each in slots["bank.demos"])
+            return tuple(self._shown(d, each) for d, each in listed if d not in own)
+        if int(slots.get("bank.k", 0)) <= 0:
             return ()
-        seed, how = slots.get("bank.seed", 0), slots.get("bank.select", "random")
-        texts = self._texts(tuple(sorted(example.inputs)))
-        text = text_of(example)
+        texts = self._texts(columns)
         own = texts.equal(text)
-        if how == "nearest":
-            picked = texts.nearest(text)
+        if slots.get("bank.select") == "nearest":
+            chosen = list(islice((d for d in texts.nearest(text) if d not in own), int(slots["bank.k"])))
         else:
-            picked = self._dealt(seed) if how == "balanced" else self._shuffled(seed)
-        chosen = list(islice((d for d in picked if d not in own), k))
-        order = slots.get("bank.order", "given")
-        if order == "shuffled":
-            chosen.sort(key=lambda d: _draw("order", seed, self.demos[d].id))
-        elif order == "nearest-last":
+            chosen = self._chosen(slots, columns, own)
+        if slots.get("bank.order") == "nearest-last":
             likeness = texts.likeness(text)
             chosen.sort(key=lambda d: (likeness[d], -d))
         else:
-            chosen.sort()
+            self._sort(chosen, slots)
         return tuple(self.demos[d] for d in chosen)
+
+    def listed(self, slots: Mapping[str, Any]) -> Listed:
+        """What these slots show to a row that is none of the demos; nothing where the row decides (``nearest``)."""
+        if "bank.demos" in slots:
+            return tuple(slots["bank.demos"])
+        if int(slots.get("bank.k", 0)) <= 0 or slots.get("bank.select") == "nearest" or not self.demos:
+            return ()
+        chosen = self._chosen(slots, tuple(sorted(self.demos[0].inputs)), frozenset())
+        self._sort(chosen, slots)
+        return tuple(self.demos[d].id for d in chosen)
+
+    def _chosen(self, slots: Mapping[str, Any], columns: tuple[str, ...], own: frozenset[int]) -> list[int]:
+        """The ``bank.k`` demos that no likeness to a row picks, without its own."""
+        k, seed, how = int(slots["bank.k"]), slots.get("bank.seed", 0), slots.get("bank.select", "random")
+        if how == "diverse":
+            picked = self._spread(columns, seed, k + len(own))
+        else:
+            picked = self._dealt(seed) if how == "balanced" else self._shuffled(seed)
+        return list(islice((d for d in picked if d not in own), k))
+
+    def _sort(self, chosen: list[int], slots: Mapping[str, Any]) -> None:
+        if slots.get("bank.order") == "shuffled":
+            chosen.sort(key=lambda d: _draw("order", slots.get("bank.seed", 0), self.demos[d].id))
+        else:
+            chosen.sort()
+
+    @cached_property
+    def _places(self) -> Callable[[str | tuple[str, str]], int]:
+        places = {demo.id: d for d, demo in reversed(list(enumerate(self.demos)))}
+
+        def place(each: str | tuple[str, str]) -> int:
+            name = each if isinstance(each, str) else each[0]
+            if name not in places:
+                raise BadInput(Problem(f"`bank.demos`: the bank has no demo {name!r}", remedy=nearest(name, places)))
+            return places[name]
+
+        return place
+
+    def _shown(self, d: int, each: str | tuple[str, str]) -> Example:
+        """A listed demo; the same object whenever it is listed with the same answer."""
+        if isinstance(each, str):
+            return self.demos[d]
+        key = (each[0], each[1])
+        if key not in self._reworded:
+            self._reworded[key] = replace(self.demos[d], label=each[1])
+        return self._reworded[key]
+
+    @cached_property
+    def _spread(self) -> Callable[[tuple[str, ...], Any, int], Sequence[int]]:
+        def spread(columns: tuple[str, ...], seed: Any, count: int) -> Sequence[int]:
+            return self._texts(columns).spread(self._shuffled(seed)[:1], count)
+
+        return lru_cache(maxsize=256)(spread)
 
     @cached_property
     def _texts(self) -> Callable[[tuple[str, ...]], _Texts]:
@@ -115,6 +172,19 @@ class _Texts:
         """All demos, the most similar first; ties in file order."""
         likeness = self.likeness(text)
         return sorted(range(len(self._all)), key=lambda d: (-likeness[d], d))
+
+    def spread(self, first: Sequence[int], count: int) -> Sequence[int]:
+        """``count`` demos from ``first`` on, each the least like those before it (farthest-first, Gonzalez 1985)."""
+        chosen: list[int] = []
+        closest = [0.0] * len(self._all)
+        left = set(range(len(self._all)))
+        while left and len(chosen) < count:
+            d = first[len(chosen)] if len(chosen) < len(first) else min(left, key=lambda each: (closest[each], each))
+            chosen.append(d)
+            left.discard(d)
+            likeness = self.likeness(self._all[d])
+            closest = [max(one, other / (likeness[d] or 1.0)) for one, other in zip(closest, likeness, strict=True)]
+        return chosen
 
     def _likeness(self, text: str) -> Sequence[float]:
         idf, postings = self._index

@@ -20,9 +20,10 @@ def keep(place: int, row: Prediction, calls: tuple[Call, ...]) -> Kept:
         return replace(row, calls=calls)
     answer = str(row.answer) if isinstance(row.answer, str) else row.answer  # a label is a text of its own kind
     head = (row.variant, row.example, row.repeat, row.split, row.phase, row.status, answer, row.score)
-    tail = (dict(row.scores), row.output, row.model, row.error, row.prompt_tokens, [_flat(call) for call in calls])
+    tail = (dict(row.scores), row.output, row.model, row.error, row.prompt_tokens, row.explanation)
+    packed = (*head, *tail, [_flat(call) for call in calls])
     try:
-        return marshal.dumps(head + tail)
+        return marshal.dumps(packed)
     except ValueError:  # an answer of a user's own kind
         return replace(row, calls=calls)
 
@@ -31,8 +32,8 @@ def looked_at(kept: Kept) -> Prediction:
     """The prediction, made again where it was packed."""
     if isinstance(kept, Prediction):
         return kept
-    *fields, calls = marshal.loads(kept)  # noqa: S302 - bytes that keep made, in this process
-    return Prediction(*[*fields, tuple(map(_call, calls))])
+    *fields, explanation, calls = marshal.loads(kept)  # noqa: S302 - bytes that keep made, in this process
+    return Prediction(*[*fields, tuple(map(_call, calls)), explanation])
 
 
 class Predictions(Sequence[Prediction]):

@@ -29,12 +29,23 @@ from promptlab.records import (
     Split,
     Variant,
 )
+from promptlab.space import taken
 from promptlab.template import Template
 from promptlab.template.marks import Row
+from promptlab.template.rewriting import scope_of
+from promptlab.vote import vote
 
 CHAT = "/chat/completions"
 DEFAULTS: Mapping[str, Any] = {"temperature": 0}
 """Sent where an experiment does not name it: servers' own defaults differ, and not all of them say so."""
+
+
+_NO_ANSWER = {
+    "invalid": "no answer could be read from this",
+    "refused": "the model refused",
+    "truncated": "cut off before an answer",
+    "overflow": "the prompt was too long for the model",
+}
 
 
 class Label(str):
@@ -88,7 +99,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A variant, resolved: what stays the same from row to row."""
+    """A variant, resolved: what stays the same from row to row. ``word`` is the parser's name."""
 
     task: Task
     variant: Variant
@@ -98,6 +109,7 @@ class Prompt:
     scope: Mapping[str, Any]
     params: Mapping[str, Any]
     defaults: tuple[str, ...] = ()
+    word: str = ""
 
     def messages(self, example: Example) -> tuple[Message, ...]:
         """The exact messages for one row. Raises BadInput naming template, line, row and variant."""
@@ -137,17 +149,19 @@ def _resolve(task: Task, variant: Variant) -> Prompt:
     params = {key: value for key, value in {**DEFAULTS, **written}.items() if value is not None}
     defaults = tuple(key for key in DEFAULTS if key not in written)
     choices = {slot.name for slot in template.slots}
-    scope = {name: value for name, value in slots.items() if name in choices} | {"labels": task.labels}
+    scope = scope_of({name: value for name, value in slots.items() if name in choices}) | {"labels": task.labels}
     word = template.parser or task.parser
     if isinstance(word, Mapping):  # every value has its parser: checked when the files were read
-        word = word[str(slots[word["by"]])]
-    return Prompt(task, variant, template, model, parser(word), scope, params, defaults)
+        word = word[str(taken(slots[word["by"]]))]
+    return Prompt(task, variant, template, model, parser(word), scope, params, defaults, word)
 
 
 def predict(
     task: Task, variant: Variant, example: Example, repeat: int = 0, split: Split = "dev", phase: Phase = "search"
 ) -> Flow[Prediction]:
     """What the variant answers on the example, and its score. A failed call is an error, never a wrong answer."""
+    if variant.members:
+        return (yield from _voted(task, variant, example, repeat, (split, phase)))
     prompt = task.prompt(variant)
     request = prompt.request(prompt.messages(example), repeat)
     row = partial(Prediction, variant.id, example.id, repeat, split, phase, model=prompt.model.name)
@@ -162,6 +176,7 @@ def predict(
     # every metric sees what was parsed, not what another made of it
     read = Completion(said.text, said.finish_reason, said.usage, said.model, said.reasoning, said.fingerprint, answer)
     scores: dict[str, float] = {}
+    told = [_NO_ANSWER[status]] if status in _NO_ANSWER else []
     for name, metric in task.metrics.items():
         scores[name] = 0.0
         if status == "ok" or getattr(metric, "scores_non_answers", False):
@@ -170,7 +185,20 @@ def predict(
             except CallFailed as failure:
                 return row("error", error=str(failure))
             scores[name], answer = score.value, answer if score.answer is None else score.answer
-    return row(status, answer, objective(task.objective, scores), scores)
+            told += [score.explanation] if score.explanation and name in task.objective else []
+    return row(status, answer, objective(task.objective, scores), scores, explanation="; ".join(told))
+
+
+def _voted(task: Task, variant: Variant, example: Example, repeat: int, place: tuple[Split, Phase]) -> Flow[Prediction]:
+    """An ensemble's row: that of the member that speaks for all, with every member's calls. Any error is one."""
+    rows: list[Prediction] = []
+    for member in variant.members:
+        rows.append((yield from predict(task, member, example, repeat, *place)))  # noqa: PERF401 - a flow
+    failed = [row for row in rows if row.status == "error"]
+    answers = [row.answer if row.status == "ok" else None for row in rows]
+    weights = [float(weight) for _, weight in variant.slots["ensemble"]]
+    row = failed[0] if failed else rows[vote(answers, weights)]
+    return replace(row, variant=variant.id, prompt_tokens=sum(each.prompt_tokens for each in rows))
 
 
 def objective(weights: Mapping[str, float], scores: Mapping[str, float]) -> float:

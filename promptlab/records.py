@@ -8,7 +8,7 @@ import math
 from collections.abc import Awaitable, Generator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, Self, TypeAlias, TypeVar
 
 T = TypeVar("T")
 
@@ -63,26 +63,54 @@ class Message:
     content: str
 
 
+class Rewritten(str):
+    """The value of an open slot that a proposer wrote: the text that stands where ``option`` has its own.
+
+    What is no text in the option travels in it as tokens ``⟦1⟧``, ``⟦2⟧``, ...
+    """
+
+    __slots__ = ("option",)
+    option: str
+
+    def __new__(cls, text: str, option: str) -> Self:
+        """The text ``text`` for the option ``option``."""
+        made = super().__new__(cls, text)
+        made.option = option
+        return made
+
+    def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]  # copies keep the option
+        return str(self), self.option
+
+
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One open choice. Active only where every (slot, values) pair of ``when`` holds; inactive slots do not exist."""
+    """One open choice. Active only where every (slot, values) pair of ``when`` holds; inactive slots do not exist.
+
+    ``open``: proposers may rewrite it. ``texts`` are then its options as text, in the order of ``values``: without the
+    white space around them, and with a token ``⟦k⟧`` for each top-level node that is no text.
+    """
 
     name: str
     kind: Literal["choice", "number", "text", "demos"]
     values: tuple[Any, ...]
     when: tuple[tuple[str, tuple[Any, ...]], ...] = ()
     open: bool = False
+    texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A point of the space. ``id`` hashes what is asked: files by content; not origin, not parents."""
+    """A point of the space. ``id`` hashes what is asked: files by content; not origin, not parents.
+
+    ``members``: the variants that answer together, where this one is a vote.
+    """
 
     id: str
     slots: Mapping[str, Any]
     origin: str = "grid"
     parents: tuple[str, ...] = ()
     method: Method = "prompting"
+    members: tuple[Variant, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +261,8 @@ class Score:
 class Prediction:
     """One row of predictions.csv: what one variant answered on one example, and how good that was.
 
-    ``scores`` holds every metric by name; ``score`` is the objective. ``calls`` are all calls it took.
+    ``scores`` holds every metric by name; ``score`` is the objective. ``calls`` are all calls it took. ``explanation``
+    is what the metrics of the objective say of the answer; it is not kept for every row.
     """
 
     variant: str
@@ -250,6 +279,7 @@ class Prediction:
     error: str = ""
     prompt_tokens: int = 0
     calls: tuple[Call, ...] = ()
+    explanation: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from promptlab.bank import Bank
@@ -43,7 +44,7 @@ def _slots(experiment: Experiment, templates: Mapping[str, Template], bank: Bank
     yield Slot("template", "choice", tuple(templates))
     for name, template in templates.items():
         for slot in template.slots:
-            yield Slot(slot.name, slot.kind, slot.values, (("template", (name,)), *slot.when), slot.open)
+            yield replace(slot, when=(("template", (name,)), *slot.when))
     showing = tuple(name for name, each in templates.items() if "demos" in each.uses)
     if bank is not None and experiment.bank is not None and showing:
         yield from _bank_slots(experiment, (("template", showing),))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from promptlab.records import Method, Slot, Variant
+from promptlab.records import Method, Rewritten, Slot, Variant
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,49 @@ class Space:
 
     def variant(self, values: Mapping[str, Any], origin: str, parents: Sequence[str] = ()) -> Variant:
         """The variant at these slot values; its id hashes what is asked, files by content."""
-        asked = {name: self.contents.get((name, value), value) for name, value in values.items()}
+        asked = {name: self._asked(name, value) for name, value in values.items()}
         bank = self.bank if values.get("bank.k") else ""
         text = json.dumps([self.context, bank, asked], sort_keys=True, default=str)
         method: Method = "rag" if values.get("template") in self.retrieving else "prompting"
         return Variant(
             "v" + hashlib.sha256(text.encode()).hexdigest()[:8], dict(values), origin, tuple(parents), method
         )
+
+    def _asked(self, name: str, value: Any) -> Any:
+        """What a value asks for: a file's content, a rewritten text around what its option holds beside text."""
+        if isinstance(value, Rewritten):
+            return [str(value), value.option]
+        return self.contents.get((name, value), value)
+
+    def open_slots(self, variant: Variant) -> tuple[Slot, ...]:
+        """The slots of a variant that may be rewritten."""
+        return tuple(slot for slot in self.active(variant.slots) if slot.open and slot.texts)
+
+    def text(self, variant: Variant, slot: str) -> str:
+        """The present text of an open slot: its option's or a rewritten one, tokens in it. KeyError: no such slot."""
+        value = variant.slots[slot]
+        return str(value) if isinstance(value, Rewritten) else self._option(variant, slot)[1]
+
+    def rewritten(
+        self, variant: Variant, slot: str, text: str, origin: str, parents: Sequence[str] = ()
+    ) -> Variant | None:
+        """The variant with another text in one open slot; None where it cannot stand there.
+
+        It cannot if it is empty, lacks one of the tokens or has one twice, or holds half a character.
+        White space around the text is the template's. The option's own text is the option. KeyError: no such slot.
+        """
+        option, own = self._option(variant, slot)
+        text = text.replace("\r\n", "\n").strip()
+        if not text or _half(text) or sorted(TOKEN.findall(text)) != sorted(TOKEN.findall(own)):
+            return None
+        value = option if text == own else Rewritten(text, option)
+        return self.variant({**variant.slots, slot: value}, origin, parents)
+
+    def _option(self, variant: Variant, slot: str) -> tuple[str, str]:
+        """The option of an open slot that a variant has, or that its text is rewritten from; and the option's text."""
+        option = taken(variant.slots[slot])
+        texts = {each.name: dict(zip(each.values, each.texts, strict=True)) for each in self.open_slots(variant)}
+        return option, texts[slot][option]
 
     @cached_property
     def _roots(self) -> tuple[_Node, ...]:
@@ -64,11 +101,11 @@ class Space:
 
     def excluded(self, values: Mapping[str, Any]) -> bool:
         """Whether a point lies in a hole."""
-        return any(all(values.get(k, _ABSENT) == v for k, v in hole.items()) for hole in self.exclude)
+        return any(all(taken(values.get(k, _ABSENT)) == v for k, v in hole.items()) for hole in self.exclude)
 
     def active(self, values: Mapping[str, Any]) -> list[Slot]:
         """The slots that exist at these values."""
-        return [slot for slot in self.slots if all(values.get(name, _ABSENT) in ok for name, ok in slot.when)]
+        return [slot for slot in self.slots if all(taken(values.get(name, _ABSENT)) in ok for name, ok in slot.when)]
 
     def names(self) -> tuple[str, ...]:
         """The names of all slots, each once, in order."""
@@ -79,7 +116,18 @@ class Space:
         return tuple(dict.fromkeys(slot.name for slot in self.slots))
 
 
+TOKEN = re.compile("⟦[0-9]+⟧")
 _ABSENT = object()
+
+
+def _half(text: str) -> bool:
+    """Whether a text holds half a character, which no request can carry."""
+    return any("\ud800" <= each <= "\udfff" for each in text)
+
+
+def taken(value: Any) -> Any:
+    """The option that a slot's value stands for: a rewritten text is its option, in all but the words."""
+    return value.option if isinstance(value, Rewritten) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +175,8 @@ def pinned(slots: Sequence[Slot], pins: Mapping[str, Sequence[Any]]) -> tuple[Sl
     """The slots with only the pinned values left; a pinned value that a slot does not have is ignored there."""
     out = []
     for slot in slots:
-        keep = tuple(v for v in slot.values if v in pins[slot.name]) if slot.name in pins else slot.values
-        out.append(Slot(slot.name, slot.kind, keep or slot.values, slot.when, slot.open))
+        kept = [place for place, value in enumerate(slot.values) if value in pins.get(slot.name, slot.values)]
+        kept = kept or list(range(len(slot.values)))
+        values = tuple(slot.values[place] for place in kept)
+        out.append(replace(slot, values=values, texts=tuple(slot.texts[place] for place in kept if slot.texts)))
     return tuple(out)

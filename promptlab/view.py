@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from promptlab.records import Example, Variant
+from promptlab.bank import Bank
+from promptlab.records import Example, Flow, Model, Prediction, Variant
 from promptlab.space import Space
 
 Scores = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
+Answers = npt.NDArray[np.object_]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A wrong answer on a dev row: what was said (in full), what was right, what the metrics say of it, its score."""
+
+    example: Example
+    output: str
+    expected: str
+    explanation: str
+    score: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +37,10 @@ class View:
     ``scores`` [variants, dev] is NaN where nothing was asked or the call failed; ``asked`` tells the two apart.
     ``live`` marks the variants that no allocator dropped; the baseline always is. ``calls_left`` is
     what the budget leaves for the search, the test reserve taken off.
+
+    ``answers`` [variants, dev] are the answers as they were parsed (None = there is none). ``wrong`` maps (variant row,
+    dev column) to a failure in a closed round: of each live variant the latest ones, not all. Proposers may ask
+    ``meta``, show the demos of ``bank``, and ``predict`` what a variant answers on one of them or on a row of train.
     """
 
     space: Space
@@ -36,6 +53,11 @@ class View:
     round: int = 0
     finalists: int = 5
     calls_left: float = math.inf
+    answers: Answers | None = None
+    meta: Model | None = None
+    bank: Bank | None = None
+    predict: Callable[[Variant, Example], Flow[Prediction]] | None = None
+    wrong: Mapping[tuple[int, int], Failure] = field(default_factory=dict)
 
     @property
     def weights(self) -> Scores:
@@ -48,6 +70,16 @@ class View:
         weights = np.where(np.isnan(gaps), 0.0, self.weights)
         total = weights.sum(axis=1)
         return np.asarray((np.nan_to_num(gaps) * weights).sum(axis=1) / np.where(total > 0, total, np.nan))
+
+    @property
+    def explained(self) -> Mapping[tuple[int, int], str]:
+        """``wrong`` as texts, "answer | explanation"."""
+        return {cell: f"{each.output} | {each.explanation}" for cell, each in self.wrong.items()}
+
+    def failures(self, v: int, count: int) -> list[Failure]:
+        """At most ``count`` wrong answers of a variant: the worst first, then in the order of the dev rows."""
+        columns = sorted((each.score, i) for (row, i), each in self.wrong.items() if row == v)
+        return [self.wrong[v, i] for _, i in columns[:count]]
 
     def ranking(self) -> list[int]:
         """Live variants, best first: by paired difference, then by order of admission. Unscored ones come last."""

@@ -53,6 +53,7 @@ rows = st.builds(
     texts,
     texts,
     st.integers(0),
+    explanation=texts,
 )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from promptlab.errors import Problem
 from promptlab.records import Slot
@@ -67,11 +66,13 @@ def _add(slots: list[Slot], slot: Slot) -> str:
             continue
         if other.values != slot.values:
             return f"the choice `{slot.name}` is declared twice with different options"
+        if other.texts != slot.texts:  # a rewritten text could stand in one of the places only
+            return f"the open choice `{slot.name}` is declared twice with different texts"
         one, two = set(other.when), set(slot.when)
         if not (one <= two or two <= one):
             return f"the choice `{slot.name}` stands under two conditions that can hold at once"
         wider = other if one <= two else slot
-        slots[place] = replace(wider, open=slot.open or other.open)
+        slots[place] = wider
         return ""
     slots.append(slot)
     return ""

@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Undefined
 
 from promptlab.records import Message, Role
+from promptlab.template.rewriting import Edge, Words, put
 
 
 class Data(str):
@@ -77,7 +78,7 @@ def finalize(value: Any) -> Any:
     kind = type(value)
     if kind is str:
         return Data(value)
-    if kind in (Data, Joined, Mark, Turns, Marked):
+    if kind in (Data, Joined, Mark, Turns, Marked, Words, Edge):
         return value
     return Data(_shown(value))
 
@@ -183,10 +184,14 @@ def _refuse(text: str) -> None:
 
 
 def _flat(chunks: Iterable[Any]) -> Iterator[Any]:
-    for chunk in chunks:
+    """The stream without nesting, rewritten options put in place."""
+    stream = iter(chunks)
+    for chunk in stream:
         kind = type(chunk)
         if kind is Joined or kind is Marked:
             yield from chunk.parts
+        elif kind is Words:
+            yield from put(chunk, stream)
         else:
             yield chunk
 

@@ -12,6 +12,7 @@ from jinja2.meta import find_undeclared_variables
 from promptlab.errors import Problem, nearest
 from promptlab.records import Slot
 from promptlab.template.lines import FrontMatter
+from promptlab.template.rewriting import lookalike, texts_of
 from promptlab.template.tags import Choice, Environment
 
 When = tuple[tuple[str, tuple[Any, ...]], ...]
@@ -109,9 +110,13 @@ class Reader:
                 self._walk(list(node.iter_child_nodes()), way, file)
 
     def _choice(self, choice: Choice, way: _Way, file: File) -> None:
-        slot = Slot(choice.name, "choice", tuple(choice.options), way.when, choice.open)
+        texts = texts_of(choice.options) if choice.open else ()
+        slot = Slot(choice.name, "choice", tuple(choice.options), way.when, choice.open, texts)
         self.parts.slots.append((slot, file.path, choice.line))
         for option, body in choice.options.items():
+            if choice.open and (found := lookalike(body)):
+                what = f"the open choice `{choice.name}` holds {found}, as the places of its nodes are written"
+                self._complain(what, file, choice.line, "Write it in another way, or take `open` from the choice.")
             self._walk(body, replace(way, when=(*way.when, (choice.name, (option,)))), file)
 
     def _linked(self, node: Any, way: _Way, file: File) -> frozenset[str]:

@@ -17,6 +17,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from promptlab.template.lines import INCLUDE_LINES, FrontMatter
 from promptlab.template.marks import Mark, as_json, concat, finalize, turns
+from promptlab.template.rewriting import Edge, Words, key, marked, spaces_of, words
 from promptlab.template.undefined import Unknown
 
 LARGEST = 1_000_000  # characters, items or bits that an expression may make by multiplying
@@ -71,7 +72,8 @@ class Tags(Extension):
         parser.stream.expect("name:endchoice")
         if not options:
             parser.fail(f"`choice {name}` has no option", line)
-        return _branches(Choice(name, options, is_open, line))
+        choice = Choice(name, options, is_open, line)
+        return _branches(choice, _rewritable(choice, parser) if is_open else options)
 
 
 def _mark(name: str, line: int) -> nodes.Output:
@@ -91,7 +93,18 @@ def _blank(node: nodes.Node) -> bool:
     )
 
 
-def _branches(choice: Choice) -> nodes.If:
+def _rewritable(choice: Choice, parser: Parser) -> dict[str, list[nodes.Node]]:
+    """The options of an open choice, such that other words can stand in their places."""
+    found = {}
+    for option, (head, tail) in spaces_of(choice.options).items():
+        rewriting = nodes.EnvironmentAttribute("rewriting")
+        values = [nodes.ContextReference(), *map(nodes.Const, (choice.name, head, tail))]
+        start = nodes.Call(rewriting, values, [], None, None, lineno=choice.line)
+        found[option] = marked(choice.options[option], parser.free_identifier(choice.line), start)
+    return found
+
+
+def _branches(choice: Choice, bodies: Mapping[str, list[nodes.Node]]) -> nodes.If:
     tests = [
         nodes.If(
             nodes.Compare(
@@ -103,7 +116,7 @@ def _branches(choice: Choice) -> nodes.If:
             [],
             lineno=choice.line,
         )
-        for option, body in choice.options.items()
+        for option, body in bodies.items()
     ]
     first, *others = tests
     first.elif_ = others
@@ -142,6 +155,7 @@ class Environment(ImmutableSandboxedEnvironment):
     concat = staticmethod(concat)
     turns = staticmethod(turns)
     end_message = Mark(None)
+    edge, last_edge = Edge(last=False), Edge(last=True)
     start_system, start_developer = Mark("system"), Mark("developer")
     start_user, start_assistant = Mark("user"), Mark("assistant")
     intercepted_binops = frozenset(("*", "**"))
@@ -163,6 +177,12 @@ class Environment(ImmutableSandboxedEnvironment):
             return parts.numbered_lines if name.endswith("\n") else parts.numbered, path, None
 
         self.loader = FunctionLoader(load)
+
+    @staticmethod
+    def rewriting(context: Context, choice: str, head: str, tail: str) -> Words | None:
+        """What stands for an open option's words, white space around it, where the scope has other ones."""
+        text = context.get(key(choice))
+        return None if text is None else words(head + text + tail)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """A column called ``items`` is the column, not a dict's method."""
