@@ -22,5 +22,14 @@ class Allocator(Protocol):
 
 ALLOCATORS = {
     "full": "promptlab.allocators.full:full",
+    "uniform": "promptlab.allocators.uniform:uniform",
     "halving": "promptlab.allocators.halving:halving",
+    "ranks": "promptlab.allocators.ranks:ranks",
+    "race": "promptlab.allocators.race:Race",
+    "ucb": "promptlab.allocators.ucb:ucb",
+    "top_two": "promptlab.allocators.top_two:top_two",
 }
+DEFAULT = "ranks"
+"""The allocator of experiments that name none: the best in replays of recorded scores."""
+CLAIMS = {"race": "promptlab.allocators.race:proven"}
+"""The allocators whose end claims something, and the function that tells, of a last view, whether it may."""

@@ -8,7 +8,9 @@ early rungs are cut first, the last one last: finalists that were scored in full
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,17 +25,17 @@ LEAST = 1.5  # how much deeper those go: nobody falls on hardly more evidence th
 
 def halving(view: View, rng: np.random.Generator) -> Plan:  # noqa: ARG001 - ties fall by order of admission
     """Round 0 asks for as many variants as the budget can carry through; every later round is one rung."""
-    rows, seats = len(view.dev), max(1, view.finalists)
+    rows, seats = len(view.dev), view.finalists or 2  # nobody needs a seat: the last rung is a duel
     if view.round == 0:
         return Plan(want=_affordable(view.calls_left, rows, seats))
-    alive = [v for v in range(len(view.variants)) if view.live[v]]
+    alive = [v for v in range(1, len(view.variants)) if view.live[v] and not view.asked[v].all()]
+    if not alive:
+        return Plan()
     depths = view.asked[alive].sum(axis=1)
     depth = int(depths.max())
     if depths.min() < depth:  # the budget ended in this rung: nobody falls for rows that were not asked
-        return Plan(block(dict.fromkeys(alive, range(depth)), view.asked))
-    if depth >= rows:
-        return Plan()
-    ranked = [v for v in view.ranking() if v != 0]
+        return Plan(block(dict.fromkeys((0, *alive), range(depth)), view.asked))
+    ranked = [v for v in view.ranking() if v in set(alive)]
     keep = ranked if depth == 0 else ranked[: max(seats, math.ceil(len(ranked) / 2))]
     goal = next_depth(len(keep), depth, rows, seats, view.calls_left)
     if goal <= depth:
@@ -46,18 +48,20 @@ def next_depth(variants: int, depth: int, rows: int, seats: int, calls: float) -
     """How many rows the coming rung scores; ``depth`` itself where no further row fits for all.
 
     The growth from rung to rung is the smallest, from 2 up to 4, at which the whole ladder to the last row fits the
-    calls; where none does, the ladder ends earlier.
+    calls; where none does, the ladder ends earlier, and its first rungs may be short: every rung gets its share.
     """
 
-    def fits(growth: float, end: int) -> bool:
-        return _cost(variants, depth, end, seats, growth) <= calls
+    def fits(growth: float, end: int, fewest: int = FEWEST) -> bool:
+        return _cost(variants, depth, seats, Ladder(end, growth, fewest)) <= calls
 
     if fits(FASTEST, rows):
         growth = _least(SLOWEST, FASTEST, lambda each: fits(each, rows))
-        return _ladder(variants, depth, rows, seats, growth)[0][1]
-    end = max((each for each in range(depth + 1, rows) if fits(FASTEST, each)), default=None)
-    if end is not None:
-        return _ladder(variants, depth, end, seats, FASTEST)[0][1]
+        return _rungs(variants, depth, seats, Ladder(rows, growth))[0][1]
+    share = calls / (_halvings(variants, seats) + 1) / (variants + 1)
+    fewest = max(1, min(FEWEST, int(share)))
+    end = depth + bisect_left(range(depth + 1, rows), True, key=lambda each: not fits(SLOWEST, each, fewest))
+    if end > depth:
+        return _rungs(variants, depth, seats, Ladder(end, SLOWEST, fewest))[0][1]
     return min(rows, depth + int(calls // (variants + 1)))
 
 
@@ -71,22 +75,35 @@ def _least(low: float, high: float, holds: Callable[[float], bool]) -> float:
     return high
 
 
-def _ladder(variants: int, depth: int, end: int, seats: int, growth: float) -> list[tuple[int, int]]:
-    """(variants scored, depth reached) of every rung to come; the last one reaches ``end``."""
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """Where the rungs lead, how much deeper each goes, and how many rows the first one has at least."""
+
+    end: int
+    growth: float
+    fewest: int = FEWEST
+
+
+def _halvings(variants: int, seats: int) -> int:
+    return math.ceil(math.log2(variants / seats)) if variants > seats else 0
+
+
+def _rungs(variants: int, depth: int, seats: int, ladder: Ladder) -> list[tuple[int, int]]:
+    """(variants scored, depth reached) of every rung to come; the last one reaches the end."""
     rungs = []
     while True:
-        halvings = math.ceil(math.log2(variants / seats)) if variants > seats else 0
-        depth = min(end, max(math.floor(end / growth**halvings), FEWEST, math.ceil(LEAST * depth), depth + 1))
+        aim = math.floor(ladder.end / ladder.growth ** _halvings(variants, seats))
+        depth = min(ladder.end, max(aim, ladder.fewest, math.ceil(LEAST * depth), depth + 1))
         rungs.append((variants, depth))
-        if depth >= end:
+        if depth >= ladder.end:
             return rungs
         variants = max(seats, math.ceil(variants / 2))
 
 
-def _cost(variants: int, depth: int, end: int, seats: int, growth: float) -> int:
+def _cost(variants: int, depth: int, seats: int, ladder: Ladder) -> int:
     """Calls of the whole ladder, the baseline's included."""
     total = 0
-    for scored, reached in _ladder(variants, depth, end, seats, growth):
+    for scored, reached in _rungs(variants, depth, seats, ladder):
         total += (scored + 1) * (reached - depth)
         depth = reached
     return total
@@ -109,5 +126,5 @@ def _most(calls: float, end: int, seats: int) -> int:
     low, high = seats, max(seats, MOST)
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if _cost(middle, 0, end, seats, FASTEST) <= calls else (low, middle - 1)
+        low, high = (middle, high) if _cost(middle, 0, seats, Ladder(end, FASTEST)) <= calls else (low, middle - 1)
     return low
