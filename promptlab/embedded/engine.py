@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Literal
 
 from promptlab.embedded.classify import FALLBACKS, Sight, choose, gather
+from promptlab.embedded.craft import craft, wants_instruction
 from promptlab.embedded.extract import find
 from promptlab.embedded.labels import Label, key
 from promptlab.embedded.luck import Drawn, Luck, outcomes
@@ -155,12 +156,15 @@ def _replies(ask: Ask) -> list[Reply]:
 def answers(messages: Sequence[Mapping[str, Any]], params: Params, seeds: Sequence[int]) -> list[Answer]:
     """What ``answer`` says with each of ``seeds``; the messages are read once."""
     chat = _turns(messages)
-    ask = _formatted(read(chat), params)
-    replies, tokens_in = _replies(ask), count_chat(text for _, text in chat)
+    tokens_in, meta = count_chat(text for _, text in chat), wants_instruction(chat)
+    ask = Ask("") if meta else _formatted(read(chat), params)
+    replies = _replies(ask)
 
     def draw(seed: int) -> Answer:
-        luck, cut_off = Drawn(generator(chat, seed)), False
-        text = _stopped(_words(ask, replies, params, _thought(ask, replies, params, luck), luck), params.stop)
+        chance, cut_off = generator(chat, seed), False
+        luck = Drawn(chance)
+        text = craft(chat, chance) if meta else _words(ask, replies, params, _thought(ask, replies, params, luck), luck)
+        text = _stopped(text, params.stop)
         if params.max_tokens is not None:
             text, cut_off = cut(text, params.max_tokens)
         return Answer(text, "length" if cut_off else "stop", tokens_in, count(text))
@@ -179,8 +183,12 @@ def outlook(messages: Sequence[Mapping[str, Any]], params: Params = Params()) ->
     The odds are those of the engine's own decisions: the softmax of its scores of the labels (or of the sentences of
     the passages), times the odds of the wordings. They are exact but for two things: of more than 256 labels the best
     256 are followed, and a bridge between passages is looked for below the top sentence in the order of the scores.
+    Instructions that are asked for are too many to look ahead to: nothing is told of them.
     """
-    ask = _formatted(read(_turns(messages)), params)
+    chat = _turns(messages)
+    if wants_instruction(chat):
+        return {}
+    ask = _formatted(read(chat), params)
     replies = _replies(ask)
     texts: dict[str, float] = {}
     for odds, thought in outcomes(partial(_thought, ask, replies, params)):

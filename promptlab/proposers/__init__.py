@@ -23,4 +23,15 @@ class Proposer(Protocol):
 PROPOSERS = {
     "grid": "promptlab.proposers.grid:grid",
     "random": "promptlab.proposers.random:random",
+    "tpe": "promptlab.proposers.tpe:Tpe",
+    "demos": "promptlab.proposers.demos:demos",
+    "format": "promptlab.proposers.format:format",
+    "ensemble": "promptlab.proposers.ensemble:Ensemble",
+    "gepa": "promptlab.proposers.gepa:Gepa",
+    "corpus": "promptlab.proposers.corpus:Corpus",
+    "paraphrase": "promptlab.proposers.paraphrase:Paraphrase",
+    "induce": "promptlab.proposers.induce:Induce",
+    "history": "promptlab.proposers.history:History",
+    "evolve": "promptlab.proposers.evolve:Evolve",
+    "reflect": "promptlab.proposers.reflect:Reflect",
 }
