@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import platform
 import re
 from dataclasses import asdict
@@ -54,7 +55,7 @@ def manifest(run: Run, store: Store) -> dict[str, Any]:
     """What the run was made from and what it took: enough to tell two runs apart, and to make one again."""
     prepared, found = run.prepared, run.findings
     experiment, rows = prepared.experiment, prepared.rows
-    calls, list_usd = store.totals()
+    taken = store.totals()
     budget = asdict(experiment.search.budget)
     return {
         "run": run.id,
@@ -80,8 +81,9 @@ def manifest(run: Run, store: Store) -> dict[str, Any]:
         "left_out": store.fact("left_out") or {},  # defaults of promptlab's own that the endpoint rejects
         "answered_as": found.answered_as,
         "budget": budget,
-        "calls": calls,
-        "list_usd": list_usd,
+        "calls": sum(count for count, _ in taken.values()),
+        "calls_by_purpose": {purpose: count for purpose, (count, _) in taken.items()},
+        "list_usd": math.fsum(usd for _, usd in taken.values()),
         "spent_usd": store.spent(),
         "test_reads": run.test_reads,
     }

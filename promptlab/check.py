@@ -12,8 +12,10 @@ from promptlab.errors import BadInput, Problem, nearest, ordered
 from promptlab.experiment import Experiment
 from promptlab.metrics import METRICS, Metric, unscorable
 from promptlab.metrics.accepted import equal, text_of
+from promptlab.proposers import Proposer
 from promptlab.records import Completion, Example
 from promptlab.rows import Rows
+from promptlab.space import Space
 from promptlab.template import Source, Template
 
 TOLD = 10  # rows that a message names
@@ -221,6 +223,23 @@ def _copied(demo: Example, row: Example, likeness: float, rows: Rows, places: Pl
     what = f"demo {demo.id} (row {demo.row}) {how} what the scored row {row.id} says ({where})"
     remedy = "Remove one of them: a row may not be shown its own answer."
     return Problem(what, *places.get(demo.id, ("", 0)), remedy)
+
+
+def check_proposers(
+    experiment: Experiment, proposers: Sequence[Proposer], space: Space, rows: Rows, bank: Bank | None
+) -> list[Problem]:
+    """Proposers that cannot propose anything here: no open choice to rewrite, no rows to learn from."""
+    problems = []
+    for (name, _), proposer in zip(experiment.search.propose, proposers, strict=True):
+        if getattr(proposer, "needs_open", False) and not any(slot.open and slot.texts for slot in space.slots):
+            what = f"`{name}` rewrites open choices, and no template has one"
+            remedy = "Mark a choice of a template as open: {% choice NAME open %}."
+            problems.append(experiment.problem(("search", "propose"), what, remedy))
+        if getattr(proposer, "needs_train", False) and not rows.train and not (bank and bank.demos):
+            what = f"`{name}` learns from rows that are not scored, and there is neither a train split nor a bank"
+            remedy = "Like data: {split: {train: 0.3, dev: 0.35, test: 0.35}}."
+            problems.append(experiment.problem(("search", "propose"), what, remedy))
+    return problems
 
 
 def told(problems: Sequence[Problem]) -> list[Problem]:

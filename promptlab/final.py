@@ -13,10 +13,14 @@ from promptlab.errors import Interrupted
 from promptlab.kept import Predictions, keep
 from promptlab.meter import Cost
 from promptlab.mine import Predict, completed, too_many_errors
+from promptlab.pareto import front
 from promptlab.records import Example, Flow, Prediction
-from promptlab.ties import tie_set
+from promptlab.stats import Array
+from promptlab.ties import max_t, tie_set
 from promptlab.view import View
 
+BLOCK = 8  # rows by which variants may differ in depth where a budget ended in mid-round
+FIXED = ("baseline", "grid", "random")  # origins of variants that no score had a part in
 WIDEST = 200  # variants among which the tie set is sought; more would only add hopeless ones
 
 
@@ -34,22 +38,59 @@ class Choice:
     pick: int
 
 
-def choose(view: View, seed: int) -> Choice:
-    """The finalists, the tie set and the pick, from dev alone."""
+def choose(view: View, seed: int, costs: Array | None = None) -> Choice:
+    """The finalists, the tie set and the pick, from dev alone.
+
+    ``costs`` [variants, costs] are to be kept low beside the score, where the objective names some: seats that the
+    pick leaves go to the front of score and costs first.
+    """
     deltas = view.deltas()
-    depth = max(1, int(view.asked[view.live].sum(axis=1).min()))  # a budget that ended in mid-round leaves some deeper
     ranked = [v for v in view.ranking() if not math.isnan(deltas[v])]
-    full = [v for v in ranked if view.asked[v].sum() >= depth]
-    finalists = [v for v in full if v != 0][: view.finalists]
-    pick = finalists[0] if finalists and deltas[finalists[0]] > 0 else 0
-    among = sorted({0, *full[:WIDEST]})
-    tied: set[int] = set()
-    if len(among) > 1 and depth > 1:
-        rows = view.asked[0].nonzero()[0]
-        weights = view.weights[rows]
-        keep = tie_set(view.scores[np.ix_(among, rows)] * (weights / weights.mean()), seed=seed)
-        tied = {v for v, stays in zip(among, keep, strict=True) if stays}
-    return Choice(tuple(full), tuple(finalists), frozenset(tied), pick)
+    full = _full(view, ranked)
+    joint = [v for v in full if view.variants[v].members][1:]  # the reserve pays for one ensemble
+    others = [v for v in full if v != 0 and v not in joint]
+    pick = others[0] if others and deltas[others[0]] > 0 else 0
+    if costs is not None and full:
+        among = np.array(sorted({0, *full}))  # the baseline may be what keeps others off the front
+        score = np.where(among == 0, 0.0, deltas[among])
+        on = set(among[front(np.column_stack([score, -costs[among]]))].tolist())
+        others.sort(key=lambda v: (v != pick, v not in on))  # stable: by score within each part
+    tied = _tied(view, sorted({0, *full[:WIDEST]}), seed)
+    return Choice(tuple(full), tuple(others[: view.finalists]), tied, pick)
+
+
+def _full(view: View, ranked: Sequence[int]) -> list[int]:
+    """Those of ``ranked`` that were asked as deep as the deepest; the baseline too if it was.
+
+    A budget that ended in mid-round leaves some deeper by a block; whoever was hardly begun is not among them.
+    """
+    depths = view.asked.sum(axis=1)
+    deepest = int(max((depths[v] for v in ranked if v != 0), default=depths[0]))
+    least = max(1, deepest - min(BLOCK, deepest // 2))
+    return [v for v in ranked if depths[v] >= least]
+
+
+def _tied(view: View, among: Sequence[int], seed: int) -> frozenset[int]:
+    rows = view.asked[0].nonzero()[0]
+    if len(among) < 2 or len(rows) < 2:
+        return frozenset()
+    weights = view.weights[rows]
+    keep = tie_set(view.scores[np.ix_(among, rows)] * (weights / weights.mean()), seed=seed)
+    return frozenset(v for v, stays in zip(among, keep, strict=True) if stays)
+
+
+def won_on_dev(view: View, choice: Choice, seed: int) -> float | None:
+    """How likely chance alone makes the pick as good on dev, all that were tried counted; None where none can tell.
+
+    One-sided max-T over every variant (EVIDENCE 2: a claim below .025). It holds only where every variant was fixed
+    before any score was seen and all were scored on every row: under no race, and no proposer that adapts.
+    """
+    beside = np.arange(1, len(view.variants))
+    if choice.pick == 0 or not view.asked.all() or not all(v.origin in FIXED for v in view.variants):
+        return None
+    weights = view.weights / view.weights.mean()
+    p = max_t((view.scores[beside] - view.scores[0]) * weights, seed=seed, one_sided=True)
+    return float(p[choice.pick - 1])
 
 
 async def score_test(

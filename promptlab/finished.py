@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_NAMED = ("model", "template")  # slots with columns of their own
+
+
 @dataclass(frozen=True, slots=True)
 class Winner:
     """Dev's pick, or the baseline if nothing was above it. ``claimed``: test says that it beats the baseline."""
@@ -75,7 +78,8 @@ class Run:
     @cached_property
     def columns(self) -> list[str]:
         """The columns of results.csv."""
-        slots = [name for name in self.prepared.space.names() if name not in ("model", "template")]
+        made = (name for variant in self.findings.search.view.variants for name in variant.slots)  # by proposers, too
+        slots = [name for name in dict.fromkeys((*self.prepared.space.names(), *made)) if name not in _NAMED]
         return columns(slots, further_metrics(self.findings.task))
 
     @cached_property

@@ -11,17 +11,21 @@ import numpy as np
 from promptlab.admit import admit
 from promptlab.meter import Cost, cap_of, worst_case
 from promptlab.mine import draw
-from promptlab.power import smallest_difference
+from promptlab.power import rows_needed, smallest_difference
 from promptlab.prefix import shares
 from promptlab.prepare import Prepared
+from promptlab.proposing import Proposed, proposing
 from promptlab.records import Flow, Request, Variant
 from promptlab.reserve import check_reserve, reserve
 from promptlab.space import Space
 from promptlab.tokens import count_messages
+from promptlab.turns import turns
 from promptlab.view import Plan, View
 
 COUNTED = 20_000  # points up to which holes are counted
 SAMPLE = 120  # cells rendered to estimate tokens
+TOLD = (0.02, 0.05)  # differences for which the rows are said that would show them
+FORESEEN = 1000  # most variants that stand in for those a model would write
 DISAGREEMENT = (0.1, 0.2, 0.3)  # shares of rows on which two prompts differ, before any is measured
 
 
@@ -30,11 +34,15 @@ class Forecast:
     """What to expect.
 
     ``points`` counts the ``holes`` in (0 in spaces too large to look through); ``variants`` has the baseline in it.
-    ``search_calls`` assumes that no variant falls early by more than the allocator plans. Tokens are per call, on
+    ``search_calls`` assumes that no variant falls early by more than the allocator plans. ``meta_calls`` (in them) are
+    those by which a model writes variants, at least: one for each. ``carries`` is how many variants the allocator can
+    use at this budget, had the space or the proposers so many; ``complete`` how many the budget could score on every
+    row (both beside the baseline; None = no cap on calls). Tokens are per call, on
     average; of those sent, ``tokens_shared`` start the next prompt of the same variant as well, and ``tokens_behind``
     are fixed text behind the row's own, which no prompt cache holds. ``usd`` is at list price with full answers; None =
     no price. ``resolves`` maps a share of rows on which two variants disagree to the smallest difference that test
-    (without one, dev) can show with 80 % power; None = none.
+    (without one, dev) can show with 80 % power; None = none. ``needed`` maps a difference, and such a share, to the
+    rows that would show it.
     """
 
     points: int
@@ -51,6 +59,10 @@ class Forecast:
     dev_rows: int
     test_rows: int
     resolves: Mapping[float, float | None]
+    needed: Mapping[float, Mapping[float, int]]
+    meta_calls: int = 0
+    carries: int | None = None
+    complete: int | None = None
 
 
 def forecast(prepared: Prepared) -> Forecast:
@@ -64,8 +76,8 @@ def forecast(prepared: Prepared) -> Forecast:
     left = math.inf if cap is None else max(0, cap - reserved)
     walk = _walk(prepared, left)
     view, cells = walk.view, walk.cells
-    search_calls = int(min(len(cells) * repeats, left))
-    seats = min(finalists, prepared.space.size if walk.asks else len(view.variants) - 1)
+    search_calls = int(min(len(cells) * repeats + walk.meta, left))
+    seats = min(finalists, len(view.variants) - 1)
     test_calls = (1 + seats) * len(rows.test) * repeats
     tokens_in, cost, (shared, behind) = _sampled(prepared, view, cells)
     priced = all(model.price is not None for model in experiment.models)
@@ -85,6 +97,10 @@ def forecast(prepared: Prepared) -> Forecast:
         dev_rows=len(rows.dev),
         test_rows=len(rows.test),
         resolves={share: smallest_difference(n, share) for share in DISAGREEMENT},
+        needed={gap: {share: rows_needed(gap, share) for share in DISAGREEMENT} for gap in TOLD},
+        meta_calls=walk.meta,
+        carries=None if cap is None else walk.wanted,
+        complete=None if cap is None else max(0, int(left // (repeats * len(rows.dev))) - 1),
     )
 
 
@@ -97,42 +113,64 @@ def _holes(space: Space) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Walk:
-    """Rounds without answers: the last view, every planned cell, and whether some proposals could not be foreseen."""
+    """Rounds without answers: the last view, every planned cell, variants asked for, and calls that write some."""
 
     view: View
     cells: list[tuple[int, int]]
-    asks: bool
+    wanted: int
+    meta: int
 
 
 def _walk(prepared: Prepared, left: float) -> _Walk:
-    """The plans of the allocator when no score tells variants apart; proposals that need a model are left out."""
+    """The plans of the allocator when no score tells variants apart; for each that a model would write one stands in.
+
+    A stand-in is the baseline under a name of its own: it is asked what a new variant would be.
+    """
     experiment = prepared.experiment
     seed, allocate, proposers = experiment.seed, prepared.allocator, prepared.proposers
     view = replace(prepared.view(), calls_left=left / experiment.search.repeats)
     cells: list[tuple[int, int]] = []
-    asks = False
+    seats = [0] * len(proposers)
+    shares = [  # whoever is asked at the end needs answers
+        0.0 if getattr(each, "closing", False) else share
+        for each, share in zip(proposers, experiment.search.shares, strict=True)
+    ]
+    shares = shares if any(shares) else [*experiment.search.shares]
+    wanted = meta = 0
     while True:
         plan = allocate(view, draw(seed, "allocate", view.round))
         fresh = [(v, i) for v, i in plan.cells if not view.asked[v, i]]
-        proposed: list[Variant] = []
-        for place, part in enumerate(np.array_split(np.arange(plan.want), len(proposers))):
-            if len(part):
-                found = _proposed(proposers[place](len(part), view, draw(seed, f"propose {place}", view.round)))
-                asks = asks or found is None
+        more = turns(plan.want, shares, seats)
+        seats = [had + got for had, got in zip(seats, more, strict=True)]
+        proposed: list[Variant | None] = []
+        written = 0
+        for place, (count, proposer) in enumerate(zip(more, proposers, strict=True)):
+            if count:
+                found = _proposed(proposing(proposer, count, view, draw(seed, f"propose {place}", view.round)))
+                written += count if found is None else 0
                 proposed += found or ()
-        new = admit(view, proposed).admitted
+        written = int(min(written, FORESEEN - meta, max(0.0, view.calls_left - len(fresh))))
+        new = (*admit(view, proposed, prepared.door).admitted, *_stand_ins(view.variants[0], meta, written))
         if not fresh and not new:
-            return _Walk(view, cells, asks)
+            return _Walk(view, cells, wanted, meta)
         cells += fresh
+        wanted += plan.want
+        meta += written
         view = _after(view, plan, fresh, new)
+        view = replace(view, calls_left=max(0.0, view.calls_left - written))
 
 
-def _proposed(flow: Flow[tuple[Variant, ...]]) -> tuple[Variant, ...] | None:
+def _stand_ins(baseline: Variant, first: int, count: int) -> list[Variant]:
+    return [replace(baseline, id=f"written {first + k + 1}", origin="written") for k in range(count)]
+
+
+def _proposed(flow: Flow[Proposed]) -> tuple[Variant | None, ...] | None:
     """What a proposer gives that asks no model; None if it asks one."""
     try:
         next(flow)
     except StopIteration as stop:
-        return tuple(stop.value)
+        given: Proposed = stop.value
+        return given.variants
     flow.close()
     return None
 
@@ -151,6 +189,7 @@ def _after(view: View, plan: Plan, fresh: Sequence[tuple[int, int]], new: Sequen
         scores=np.vstack([scores, np.full((more, scores.shape[1]), np.nan)]),
         asked=np.vstack([asked, np.zeros((more, asked.shape[1]), dtype=bool)]),
         live=np.concatenate([live, np.ones(more, dtype=bool)]),
+        answers=None if view.answers is None else np.vstack([view.answers, np.full((more, scores.shape[1]), None)]),
         round=view.round + 1,
         calls_left=max(0.0, view.calls_left - len(fresh)),
     )

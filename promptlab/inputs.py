@@ -95,12 +95,19 @@ def _metric(experiment: Experiment, spec: MetricSpec) -> Metric:
 def _roles(experiment: Experiment, problems: list[Problem]) -> tuple[tuple[Proposer, ...], Allocator | None]:
     """The proposers and the allocator; those that cannot be imported, or do not take their options, are problems."""
     search, found = experiment.search, list[Any]()
-    asked = [(("search", "propose", i), "proposer", PROPOSERS, each) for i, each in enumerate(search.propose)]
+    asked = [(_key(experiment, i), "proposer", PROPOSERS, each) for i, each in enumerate(search.propose)]
     allocate = ((("search", "allocate"), "allocator", ALLOCATORS, search.allocate),)
     for key, kind, known, (name, options) in (*asked, *allocate):
         load = partial(implementation, kind, name, known, experiment.folder, options)
         found.append(caught(problems, partial(_named, experiment, key, load), None))
     return tuple(found[:-1]), found[-1]
+
+
+def _key(experiment: Experiment, place: int) -> tuple[str | int, ...]:
+    """Where a proposer stands in the file: under its name, or by its place in the list."""
+    key, name = ("search", "propose"), experiment.search.propose[place][0]
+    named = [each for each in experiment.places if each[:2] == key and each[2:] and each[-1] == name]
+    return named[0] if named else (*key, place)
 
 
 def _bank(experiment: Experiment, rows: Rows | None) -> tuple[Bank | None, Mapping[str, tuple[str, int]]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -12,14 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from promptlab.admit import admit
+from promptlab.admit import Door, Refused, admit
 from promptlab.allocators import Allocator
+from promptlab.closing import closed
 from promptlab.drive import Driver
 from promptlab.errors import EndpointUnusable
-from promptlab.kept import Kept, Predictions, keep, looked_at
+from promptlab.kept import Kept, Predictions, keep
 from promptlab.meter import Cost
 from promptlab.proposers import Proposer
+from promptlab.proposing import Proposed, proposing
 from promptlab.records import Call, Example, Flow, Prediction, Variant
+from promptlab.turns import turns
 from promptlab.view import Plan, View
 
 Predict = Callable[[Variant, Example, int], Flow[Prediction]]
@@ -27,10 +29,12 @@ Predict = Callable[[Variant, Example, int], Flow[Prediction]]
 
 @dataclass(frozen=True)
 class Rules:
-    """What the experiment says about searching."""
+    """What the experiment says about searching. ``shares`` are the proposers' (empty = equal ones)."""
 
     proposers: tuple[Proposer, ...]
     allocator: Allocator
+    shares: tuple[float, ...] = ()
+    door: Door | None = None
     seed: int = 7
     repeats: int = 1
     max_errors: float = 0.02
@@ -42,12 +46,15 @@ class Rules:
 
 @dataclass(frozen=True)
 class Search:
-    """What mining leaves: the last view, every dev prediction in plan order, and the round in which a variant fell."""
+    """What mining leaves: the last view, every dev prediction in plan order, and the round in which a variant fell.
+
+    ``refused``: why proposals did not join, how many and an example; among them those whose calls failed.
+    """
 
     view: View
-    predictions: Sequence[Prediction]
+    predictions: Predictions
     fell: Mapping[int, int]
-    refused: Mapping[str, int]
+    refused: Refused
 
 
 def draw(seed: int, role: str, number: int) -> np.random.Generator:
@@ -59,26 +66,35 @@ async def mine(view: View, rules: Rules, predict: Predict, driver: Driver) -> Se
     """Rounds until the allocator wants nothing more, or the budget is spent."""
     rows = Predictions()
     fell: dict[int, int] = {}
-    refused: dict[str, int] = {}
+    refused: Refused = {}
+    seats = [0] * len(rules.proposers)
     idle = 0
+    last = [int(getattr(each, "closing", False)) for each in rules.proposers]
+    given = rules.shares or (1.0,) * len(last)
+    shares = [0.0 if late else share for late, share in zip(last, given, strict=True)]
+    shares = shares if any(shares) else [*given]
     while True:
         driver.meter.reserved = rules.reserve(view)
         view = replace(view, calls_left=_calls_left(driver, rules.unit) / rules.repeats)
         plan = rules.allocator(view, draw(rules.seed, "allocate", view.round))
-        if not plan.cells and not plan.want:
+        closing = not plan.cells and not plan.want
+        if closing and not any(last):
             break
         live = view.live.copy()
         live[list(plan.dropped)] = False
         fell |= dict.fromkeys(plan.dropped, view.round)
         view = replace(view, live=live)
         rules.opened(view, plan)
-        proposed, scored = await _round(view, plan, rules, predict, driver)
-        admission = admit(view, proposed)
-        for reason, count in admission.refused.items():
-            refused[reason] = refused.get(reason, 0) + count
+        more = last if closing else turns(plan.want, shares, seats)
+        last = [0] * len(last) if closing else last  # asked once, when all is scored
+        seats = [had + got for had, got in zip(seats, more, strict=True)]
+        proposed, scored = await _round(view, plan, more, rules, predict, driver)
+        admission = admit(view, (variant for each in proposed for variant in each.variants), rules.door)
+        for part in (admission.refused, *(each.refused for each in proposed)):
+            _add(refused, part)
         done = Predictions(row for row in scored if row is not None)
         rows.extend(row for row in scored if row is not None)
-        view = _closed(view, plan, rules.repeats, scored, admission.admitted)
+        view = closed(view, plan, rules.repeats, scored, admission.admitted)
         rules.closed(view, plan, done)
         idle = 0 if done or admission.admitted else idle + 1
         if idle == 2:  # the budget is spent, or nobody has anything new; once may be a space of one point
@@ -86,14 +102,19 @@ async def mine(view: View, rules: Rules, predict: Predict, driver: Driver) -> Se
     return Search(view, rows, fell, refused)
 
 
+def _add(refused: Refused, more: Refused) -> None:
+    for reason, said in more.items():
+        refused.setdefault(reason, {**said, "count": 0})["count"] += said["count"]
+
+
 async def _round(
-    view: View, plan: Plan, rules: Rules, predict: Predict, driver: Driver
-) -> tuple[list[Variant], list[Kept | None]]:
+    view: View, plan: Plan, seats: Sequence[int], rules: Rules, predict: Predict, driver: Driver
+) -> tuple[list[Proposed], list[Kept | None]]:
     """Proposals and cells side by side: the proposed variants join the next round."""
-    shares = [share for share in np.array_split(np.arange(plan.want), len(rules.proposers)) if len(share)]
     asked: list[Flow[Any]] = [
-        proposer(len(share), view, draw(rules.seed, f"propose {place}", view.round))
-        for place, (share, proposer) in enumerate(zip(shares, rules.proposers, strict=False))
+        proposing(proposer, n, view, draw(rules.seed, f"propose {place}", view.round))
+        for place, (n, proposer) in enumerate(zip(seats, rules.proposers, strict=True))
+        if n
     ]
     count, first = len(plan.cells) * rules.repeats, len(asked)
 
@@ -105,7 +126,7 @@ async def _round(
         return value if place < first else keep(place - first, value, calls)
 
     found: list[Any] = await driver.run(chain(asked, map(ask, range(count))), kept)
-    proposed = [variant for variants in found[:first] for variant in variants or ()]
+    proposed = [each for each in found[:first] if each is not None]
     rows = await completed(driver, ask, found[first:], (count, rules.max_errors))
     too_many_errors([row for row in rows if row is not None], rules.max_errors)
     return proposed, rows
@@ -158,27 +179,6 @@ def _too_many(errors: int, count: int, share: float, error: str) -> EndpointUnus
     return EndpointUnusable(
         f"{errors} of {count} calls failed, more than endpoint.max_errors ({share:.0%}) allows; one of them: {error}. "
         "Every answer is kept: run the same command to ask for the missing ones."
-    )
-
-
-def _closed(view: View, plan: Plan, repeats: int, rows: Sequence[Kept | None], admitted: Sequence[Variant]) -> View:
-    """The view with the round's scores (means over repeats) and the admitted variants as new rows at the end."""
-    scores, asked = view.scores.copy(), view.asked.copy()
-    for place, (v, i) in enumerate(plan.cells):
-        found = [looked_at(row) for row in rows[place * repeats : (place + 1) * repeats] if row is not None]
-        if not found:
-            continue
-        known = [row.score for row in found if not math.isnan(row.score)]
-        scores[v, i] = sum(known) / len(known) if known else math.nan
-        asked[v, i] = True
-    more = len(admitted)
-    return replace(
-        view,
-        variants=(*view.variants, *admitted),
-        scores=np.vstack([scores, np.full((more, scores.shape[1]), np.nan)]),
-        asked=np.vstack([asked, np.zeros((more, asked.shape[1]), dtype=bool)]),
-        live=np.concatenate([view.live, np.ones(more, dtype=bool)]),
-        round=view.round + 1,
     )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,27 +14,30 @@ from typing import Any
 import numpy as np
 
 from promptlab import capabilities, slots
+from promptlab.admit import MORE, Door
+from promptlab.alike import alike
 from promptlab.allocators import Allocator
-from promptlab.check import check_answers, check_bank, check_metrics, check_rows, check_templates
+from promptlab.check import check_answers, check_bank, check_metrics, check_proposers, check_rows, check_templates
 from promptlab.errors import BadInput, Problem, ordered
 from promptlab.experiment import Experiment, canonical, missing_keys, read_draft
 from promptlab.folder import project_of
+from promptlab.grams import Grams, grams
 from promptlab.importing import source_of
 from promptlab.inputs import Inputs, caught, read_inputs
 from promptlab.metrics.accepted import text_of
-from promptlab.predict import Label, Task
+from promptlab.predict import Label, Task, predict
 from promptlab.proposers import Proposer
-from promptlab.records import Example, Slot, Variant
+from promptlab.records import Example, Variant
 from promptlab.rows import Rows
 from promptlab.space import Space
 from promptlab.template import Source
 from promptlab.version import __version__
 from promptlab.view import View
 
+INSIDE = ("grid", "random", "tpe")  # proposers of nothing but points of the space
 TRIED = 200  # variants rendered on one row before anything is spent
 TRIED_ROWS = 500  # rows on which a template is rendered; many templates share TRIED_CELLS of them
 TRIED_CELLS = 2000
-COMPARED_ROWS = 5  # rows on which the values of a slot are compared; what is equal there, on ten times as many
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,31 @@ class Prepared:
             scores=np.full(shape, np.nan),
             asked=np.zeros(shape, dtype=bool),
             live=np.ones(1, dtype=bool),
-            finalists=self.experiment.search.finalists,
+            finalists=self.seats,
+            answers=np.full(shape, None, dtype=object),
+            meta=self.experiment.meta,
+            bank=self.task.bank,
+            predict=partial(predict, self.task, split="train", phase="design"),
         )
+
+    @property
+    def seats(self) -> int:
+        """The most finalists there can be: none is left empty where proposers may write variants of their own."""
+        most = self.experiment.search.finalists
+        inside = all(name in INSIDE for name, _ in self.experiment.search.propose)
+        return min(most, self.space.size) if inside else most
+
+    @cached_property
+    def door(self) -> Door:
+        """What new variants have to pass."""
+        return Door(self.task, self.rows.dev[:MORE], self._secrets, self.experiment.search.longest)
+
+    def _secrets(self) -> Grams:
+        """The runs of words of dev and test rows, but for what train, bank, templates and labels say as well."""
+        told = [*self.rows.train, *(self.task.bank.demos if self.task.bank else ())]
+        texts = [text_of(value) for each in told for value in each.inputs.values()]
+        texts += [f"{label} {label.description}" for label in self.task.labels]
+        return grams(self.rows.scored, [*texts, *(source.text for source in self.sources.values())])
 
 
 def prepare(experiment: Experiment, limit: int | None = None, *, test: bool = True) -> Prepared:
@@ -110,7 +137,7 @@ def prepare(experiment: Experiment, limit: int | None = None, *, test: bool = Tr
         test=test,
     )
     _try(prepared)
-    return replace(prepared, rows=replace(kept, notes=(*kept.notes, *_alike(prepared))))
+    return replace(prepared, rows=replace(kept, notes=(*kept.notes, *alike(prepared.task, prepared.space, kept.dev))))
 
 
 def opened(
@@ -148,6 +175,8 @@ def _checked(
     if not templates or lacks_bank:
         return None
     space: Space | None = caught(problems, lambda: slots.build(experiment, templates, bank, labels), None)
+    if rows is not None and space is not None and not problems:
+        problems += check_proposers(experiment, files.proposers, space, rows, bank)
     if rows is not None and not problems:
         problems += check_answers(experiment, templates, rows, labels, parser)
     return space
@@ -207,64 +236,3 @@ def _try(prepared: Prepared) -> None:
                 found.setdefault((problem.path, problem.line), problem)
     if found:
         raise BadInput(ordered(found.values()))
-
-
-def _alike(prepared: Prepared) -> list[str]:
-    """What to tell of values of a template's slot that send the same messages: often a misspelt comparison."""
-    space = prepared.space
-    kept = next(slot.values for slot in space.slots if slot.name == "template")
-    notes = []
-    for slot in space.slots:
-        if len(slot.when) != 1 or slot.when[0][0] != "template" or "." in slot.name:  # nested, of no template, or bank
-            continue
-        [name] = slot.when[0][1]
-        groups = [list(slot.values)] if name in kept else []
-        for given, rows in _settings(prepared, slot, str(name)):
-            parts = [_parted(prepared, given, slot.name, group, rows) for group in groups]
-            groups = [part for each in parts for part in each if len(part) > 1]
-            if not groups:
-                break
-        path = prepared.task.templates[str(name)].path
-        for group in groups:
-            *some, last = map(str, group)
-            notes.append(f"note: {path}: the values {', '.join(some)} and {last} of `{slot.name}` send the same prompt")
-    return notes
-
-
-def _settings(prepared: Prepared, slot: Slot, template: str) -> Iterator[tuple[dict[str, Any], tuple[Example, ...]]]:
-    """Where the values of a slot are compared: the other slots at their first values; then each at each other one.
-
-    Only values that are equal at all before come to the next, so that this costs nothing where none are.
-    """
-    dev = prepared.rows.dev
-    first = {"template": template}
-    yield first, dev[:COMPARED_ROWS]
-    yield first, dev[COMPARED_ROWS : 10 * COMPARED_ROWS]
-    for other in prepared.space.slots:
-        if other.name != slot.name and other.when and template in other.when[0][1]:
-            needs = {name: values[0] for name, values in other.when}
-            for value in other.values[1:] if len(other.when) == 1 else other.values:
-                yield {**needs, **first, other.name: value}, dev[:COMPARED_ROWS]
-
-
-def _parted(
-    prepared: Prepared, given: Mapping[str, Any], slot: str, values: Sequence[Any], rows: Sequence[Example]
-) -> list[list[Any]]:
-    """The values of a slot, those together that send the same messages and have them read by the same parser."""
-    parts: dict[Hashable, list[Any]] = {}
-    task, space = prepared.task, prepared.space
-    for value in values:
-        wanted = {**given, slot: value}
-        point: dict[str, Any] = {}
-        for each in sorted(space.slots, key=lambda each: len(each.when)):
-            if all(point.get(name) in ok for name, ok in each.when):
-                point[each.name] = wanted[each.name] if wanted.get(each.name) in each.values else each.values[0]
-        word = task.templates[point["template"]].parser
-        read = word[str(value)] if isinstance(word, Mapping) and word["by"] == slot else ""
-        prompt = task.prompt(space.variant(point, "try"))
-        try:
-            sent: Hashable = tuple(prompt.messages(example) for example in rows)
-        except BadInput:  # in a hole, perhaps: nothing can be said
-            sent = object()
-        parts.setdefault((read, sent), []).append(value)
-    return list(parts.values())

@@ -19,6 +19,8 @@ def reserve(task: Task, test: Sequence[Example], repeats: int, cap: Cost) -> Cal
     known: dict[str, Cost] = {}
 
     def bound(variant: Variant) -> Cost:
+        if variant.members:
+            return sum(map(bound, variant.members), Cost())
         if variant.id not in known:
             prompt = task.prompt(variant)
             costs = [worst_case(prompt.request(prompt.messages(example))) for example in test]
@@ -26,8 +28,9 @@ def reserve(task: Task, test: Sequence[Example], repeats: int, cap: Cost) -> Cal
         return known[variant.id]
 
     def held(view: View) -> Cost:
-        seats = min(view.finalists, view.space.size)
-        calls = (seats + 1) * len(test) * repeats
+        seats = min(view.finalists, max(view.space.size, len(view.variants) - 1))
+        wide = max(len(variant.members) for variant in view.variants)  # at most one ensemble is a finalist
+        calls = (seats + 1 + max(0, wide - 1)) * len(test) * repeats
         if counted or not test:
             return Cost(calls)
         costs = [bound(view.variants[v]) for v in range(1, len(view.variants)) if view.live[v]] or [

@@ -79,12 +79,12 @@ def _tell(store: Store) -> None:
 async def _wired(prepared: Prepared, run: str, store: Store, watch: Watch, opened: Callable[[], None]) -> Findings:
     experiment = prepared.experiment
     known = capabilities.read(project_of(experiment.path))
-    dialects = {model.endpoint: capabilities.dialects(known, model.endpoint) for model in experiment.models}
+    dialects = {model.endpoint: capabilities.dialects(known, model.endpoint) for model in experiment.asked}
     lanes: Router | None = None
     # what computes the intervals at the end takes a quarter of a second to import: while the first answers are awaited
     asyncio.get_running_loop().run_in_executor(None, import_module, "scipy.special")
     try:
-        async with connect(experiment.models, store, dialects) as lanes:
+        async with connect(experiment.asked, store, dialects) as lanes:
             return await execute(prepared, run, lanes, store, watch, opened)
     finally:
         if lanes is not None:

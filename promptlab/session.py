@@ -16,6 +16,7 @@ from promptlab.errors import Interrupted
 from promptlab.final import Choice, choose, score_test
 from promptlab.meter import Cost, Meter, cap_of, worst_case
 from promptlab.mine import Rules, mine
+from promptlab.pareto import served
 from promptlab.predict import predict
 from promptlab.prepare import Prepared
 from promptlab.records import Call, Example, Flow, Phase, Prediction, Split, Variant
@@ -100,6 +101,8 @@ async def execute(
     rules = Rules(
         proposers=prepared.proposers,
         allocator=prepared.allocator,
+        shares=search.shares,
+        door=prepared.door,
         seed=experiment.seed,
         repeats=search.repeats,
         max_errors=limit,
@@ -114,7 +117,8 @@ async def execute(
 
     with _stops(halt, search.budget.minutes):
         found = await mine(prepared.view(), rules, asking("dev", "search"), driver)
-        choice = choose(found.view, experiment.seed)
+        costs = served(found.view.variants, found.predictions, task.models, search.costs) if search.costs else None
+        choice = choose(found.view, experiment.seed, costs)
         tested: Sequence[Prediction] = ()
         await asyncio.sleep(0.001)  # minutes and signals that came meanwhile are heard before test is opened
         if rows.test and halt.reason is None:

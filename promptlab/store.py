@@ -115,11 +115,11 @@ class Store:
         """US dollars really spent in this run so far, earlier sessions included."""
         return float(self._run.rows("select total(usd) from calls where cached = 0")[0][0])
 
-    def totals(self) -> tuple[int, float]:
-        """How many calls the run asked for, and what they cost at list price in US dollars."""
+    def totals(self) -> dict[str, tuple[int, float]]:
+        """By purpose, how many calls the run asked for, and what they cost at list price in US dollars."""
         self._flush()
-        [(count, usd)] = self._run.rows("select count(*), total(usd) from calls")
-        return int(count), float(usd)
+        rows = self._run.rows("select purpose, count(*), total(usd) from calls group by purpose order by purpose")
+        return {str(purpose): (int(count), float(usd)) for purpose, count, usd in rows}
 
     def trace(self, number: int, summary: Mapping[str, Any], asks: Iterable[tuple[Any, ...]]) -> None:
         """Note a closed round, and which (phase, variant, example, repeat, step) asked for which key: for people."""

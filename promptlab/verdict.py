@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from promptlab.final import won_on_dev
+from promptlab.luck import selection_luck
 from promptlab.metrics.classification import majority
+from promptlab.pareto import COSTS, front_rows
 from promptlab.power import smallest_difference
 from promptlab.results import Findings, further_metrics, tested
 from promptlab.stats import error_bounds
@@ -18,11 +22,18 @@ EMBEDDED = (
     "point `endpoint` at a real one before you conclude anything."
 )
 NONE = "No variant beats the baseline"
+DEV_ALPHA = 0.025  # one-sided, where dev is all there is (EVIDENCE 2)
 
 
-def verdict(found: Findings, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The sentences under a leaderboard."""
-    lines = [*_winner(found, rows), *_further(found, rows), *_errors(found), *_ties(found), *_base_rate(found)]
+def verdict(
+    found: Findings, rows: Sequence[Mapping[str, Any]], *, claims: Sequence[str] = (), costs: Sequence[str] = ()
+) -> list[str]:
+    """The sentences under a leaderboard.
+
+    ``claims``: what the allocator may say of the variants it kept, on dev. ``costs``: those of the objective.
+    """
+    lines = [*_winner(found, rows), *_further(found, rows), *_errors(found), *claims, *_ties(found)]
+    lines += [*_front(found, rows, costs), *_base_rate(found)]
     if "embedded" in found.engine.split():
         lines.append(EMBEDDED)
     return lines
@@ -39,8 +50,7 @@ def _winner(found: Findings, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     row = next(each for each in rows if each["variant"] == view.variants[choice.pick].id)
     who = f"{row['variant']} ({row['name']})"
     if not found.test:
-        gain = f"{unit.points(row['dev_delta'])} on {row['dev_n']} dev rows"
-        return [f"Dev's pick is {who}: {gain}. Test was not read, so no winner is named."]
+        return _untested(found, row, who)
     if row.get("delta") is None:
         return [f"{NONE}: dev's pick {who} has no score on test."]
     p = "" if row.get("p_adjusted") is None else f", p = {row['p_adjusted']:.2g}"
@@ -53,7 +63,33 @@ def _winner(found: Findings, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         smallest = smallest_difference(row["test_n"], 0.2) if unit.rate else None
         if smallest:
             lines.append(f"(These {row['test_n']} rows show differences from about {100 * smallest:.0f} points up.)")
-    return [*lines, _luck(unit, row["dev_delta"], row["delta"])]
+    return [*lines, _gap(unit, row["dev_delta"], row["delta"], _luck(found))]
+
+
+def _untested(found: Findings, row: Mapping[str, Any], who: str) -> list[str]:
+    """What dev alone bears: a claim where nothing was adapted and nobody fell, else what to expect of the pick."""
+    view, unit, luck = found.search.view, _unit(found), _luck(found)
+    gain = f"{unit.points(row['dev_delta'])} on {row['dev_n']} dev rows"
+    lines = [f"Dev's pick is {who}: {gain}. Test was not read, so no winner is named."]
+    if luck is not None and unit.points(luck)[1:] != unit.points(0.0)[1:]:
+        lines.append(
+            f"Dev flatters the pick by about {unit.points(luck)[1:]}: expect {unit.points(row['dev_delta'] - luck)}."
+        )
+    p = won_on_dev(view, found.choice, found.seed)
+    if p is not None:
+        word = "is above the baseline on dev by more than luck" if p < DEV_ALPHA else "may be above it by luck alone"
+        lines.append(f"All {len(view.variants) - 1} variants counted, the pick {word} (one-sided p = {p:.2g}).")
+    return lines
+
+
+def _luck(found: Findings) -> float | None:
+    """What the choice among the fully scored variants adds to dev's word on the pick; None where it cannot be told."""
+    view, choice = found.search.view, found.choice
+    if choice.pick == 0:
+        return None
+    among = [0, *(v for v in choice.full if v != 0)]
+    luck = selection_luck(view.scores[among], found.seed, view.weights)
+    return None if math.isnan(luck) else luck
 
 
 def _further(found: Findings, rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -69,13 +105,16 @@ def _further(found: Findings, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [f"On {split}, too: {', '.join(figures)}."] if figures and pick is not base else []
 
 
-def _luck(unit: Unit, dev: float, test: float) -> str:
+def _gap(unit: Unit, dev: float, test: float, luck: float | None) -> str:
+    """Dev's word on its pick beside test's."""
     gap = unit.points(dev - test)
+    told = unit.points(luck) if luck is not None else unit.points(0.0)
+    expected = "" if told == unit.points(0.0) else f" (having been picked there is worth about {told[1:]})"
     if gap.startswith("+0.0 "):
-        return f"Dev said {unit.points(dev)}; test says as much."
+        return f"Dev said {unit.points(dev)}{expected}; test says as much."
     if gap[0] == "+":
-        return f"Dev said {unit.points(dev)}; test says {gap[1:]} less: what dev says of its own pick is partly luck."
-    return f"Dev said {unit.points(dev)}; test says {gap[1:]} more."
+        return f"Dev said {unit.points(dev)}{expected}; test says {gap[1:]} less: dev flatters its own pick."
+    return f"Dev said {unit.points(dev)}{expected}; test says {gap[1:]} more."
 
 
 def _no_pick(found: Findings) -> str:
@@ -97,6 +136,27 @@ def _ties(found: Findings) -> list[str]:
     if len(ids) == scored:
         return [f"95 %: dev cannot tell the {scored} fully scored variants apart."]
     return [f"95 %: the best of the {scored} fully scored variants is among these {len(ids)}: {shown}."]
+
+
+def _front(found: Findings, rows: Sequence[Mapping[str, Any]], costs: Sequence[str]) -> list[str]:
+    """Which fully scored variants are not beaten in score and costs at once, cheapest first."""
+    if not costs:
+        return []
+    unit, best = _unit(found), front_rows(rows, costs)
+    if not best:
+        return [f"No front of score and {' and '.join(costs)}: it needs models with a price."]
+    shown = ", ".join(_on_front(row, unit, costs) for row in best[:8])
+    more = f" and {len(best) - 8} more" if len(best) > 8 else ""
+    return [f"On the front of score and cost (dev): {shown}{more}."]
+
+
+def _on_front(row: Mapping[str, Any], unit: Unit, costs: Sequence[str]) -> str:
+    words = {"usd": "${:,.4g} per 1,000 answers", "tokens": "{:,.0f} prompt tokens"}
+    spent = ", ".join(words[cost].format(row[COSTS[cost]]) for cost in costs)
+    if row["status"] == "baseline":
+        return f"{row['variant']} (the baseline, {spent})"
+    span = unit.span(row.get("dev_delta_low"), row.get("dev_delta_high"))
+    return f"{row['variant']} ({unit.points(row['dev_delta'])}{span}, {spent})"
 
 
 def _errors(found: Findings) -> list[str]:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from promptlab.allocators import DEFAULT
 from promptlab.errors import BadInput
 from promptlab.experiment import Experiment, canonical, missing_keys
 from promptlab.records import Budget, Price
@@ -131,7 +132,7 @@ def test_a_full_file_becomes_what_it_says(project: Project) -> None:
 
 
 def test_three_keys_are_enough_for_the_embedded_engine(project: Project) -> None:
-    """Data, templates and `endpoint: embedded` run: one model, exact match, grid, halving, halves for dev and test."""
+    """Data, templates and `endpoint: embedded` run: one model, exact match, the grid, halves for dev and test."""
     path = project()
     e = Experiment.load(path.parent)
     [model] = e.models
@@ -143,11 +144,59 @@ def test_three_keys_are_enough_for_the_embedded_engine(project: Project) -> None
     assert e.metrics["main"].spec == "exact"
     assert (e.search.propose, e.search.allocate, e.search.objective) == (
         (("grid", {}),),
-        ("halving", {}),
+        (DEFAULT, {}),
         {"main": 1.0},
     )
+    assert (e.search.shares, e.search.costs, e.search.longest, e.meta) == ((1.0,), (), None, model)
     assert (e.bank, e.baseline, e.answer, e.data.labels) == (None, None, None, None)
     assert e.search.budget == Budget()
+
+
+@pytest.mark.parametrize(
+    ("written", "propose", "shares"),
+    [
+        ("random", (("random", {}),), (1.0,)),
+        ("[random, grid]", (("random", {}), ("grid", {})), (1.0, 1.0)),
+        ("{random: 2, grid: 0.5}", (("random", {}), ("grid", {})), (2.0, 0.5)),
+        ("{random: {share: 3, n: 4}, grid: }", (("random", {"n": 4}), ("grid", {})), (3.0, 1.0)),
+        ("[grid, {random: {n: 4}}, {random: 2}]", (("grid", {}), ("random", {"n": 4}), ("random", {})), (1, 1, 2)),
+        ("{'a.b:c': {share: 2}}", (("a.b:c", {}),), (2.0,)),
+    ],
+)
+def test_proposers_are_one_a_list_or_shares(
+    project: Project, written: str, propose: tuple[Any, ...], shares: tuple[float, ...]
+) -> None:
+    """One name, several by turns, or name to share; `share` may stand among the options of one."""
+    search = Experiment.load(project(search=f"{{propose: {written}}}")).search
+    assert (search.propose, search.shares) == (propose, shares)
+
+
+def test_the_meta_model_is_the_first_a_named_or_another_one(project: Project) -> None:
+    """Its endpoint, key, price and parameters are read as those of any model."""
+    models = "[{id: a, params: {top_p: 0.5}}, {id: x/b, name: b}]"
+    e = Experiment.load(project(models=models))
+    assert (e.meta, e.asked) == (e.models[0], e.models)
+    e = Experiment.load(project(models=models, search="{meta: b}"))
+    assert (e.meta, e.asked) == (e.models[1], e.models)
+    own = (
+        "{id: w, base_url: 'http://h/v1', api_key_env: W_KEY, price: {input: 1, output: 2}, params: {max_tokens: 900}}"
+    )
+    path = project(models=models, search=f"{{meta: {own}, budget: {{calls: 9}}}}")
+    e = Experiment.load(path)
+    assert e.meta is not None
+    assert e.asked == (*e.models, e.meta)
+    assert (e.meta.id, e.meta.endpoint.base_url, e.meta.endpoint.api_key_env) == ("w", "http://h/v1", "W_KEY")
+    assert (e.meta.price, e.meta.params) == (Price(1, 2), {"max_tokens": 900})
+    [missing] = missing_keys(e, {})
+    assert "the environment variable W_KEY is not set; it should hold the key for w" in str(missing)
+    assert canonical(e) != canonical(Experiment.load(path, ["search.meta.params={max_tokens: 800}"]))
+    assert canonical(e) == canonical(Experiment.load(path, ["search.meta.api_key_env=OTHER_KEY"]))
+    assert Experiment.load(path, ["search.meta=b"]).meta == e.models[1]
+
+
+def test_goals_behind_the_metric_are_costs(project: Project) -> None:
+    e = Experiment.load(project(search="{objective: [main, -usd, -tokens], longest: 700}"))
+    assert (e.search.objective, e.search.costs, e.search.longest) == ({"main": 1.0}, ("usd", "tokens"), 700)
 
 
 def test_the_same_file_is_the_same_experiment(project: Project) -> None:
@@ -372,7 +421,7 @@ MISTAKES: list[tuple[dict[str, str], str]] = [
     ({"bank": "{from: bank.jsonl, k: [4, 4]}"}, "`bank.k` must name each value once; 4 is there twice. Remove one."),
     (
         {"bank": "{from: bank.jsonl, select: closest}"},
-        "`bank.select` must be random, balanced or nearest, not 'closest'",
+        "`bank.select` must be random, balanced, nearest or diverse, not 'closest'",
     ),
     (
         {"bank": "{from: bank.jsonl, order: [given, shufled]}"},
@@ -404,21 +453,58 @@ MISTAKES: list[tuple[dict[str, str], str]] = [
         "experiment.yaml:4: `search.propose[0]`: there is no 'gird'. Did you mean 'grid'? Or",
     ),
     (
-        {"search": "{propose: [tpe]}"},
-        "`search.propose[0]`: 'tpe' is not available yet in this version. Known: grid, random.",
+        {"search": "{propose: {grid: 1, gird: 2}}"},
+        "experiment.yaml:4: `search.propose.gird`: there is no 'gird'. Did you mean 'grid'? Or",
     ),
     (
-        {"search": "{propose: [{random: 5}]}"},
-        "`search.propose[0]` must be a name, or a name with its options, not a mapping",
+        {"search": "{propose: [{random: [5]}]}"},
+        "`search.propose[0].random` must be a name, or a name with its options, not a mapping",
     ),
+    ({"search": "{propose: {grid: 0}}"}, "experiment.yaml:4: `search.propose.grid` must be a number above 0, not 0"),
     (
-        {"search": "{allocate: race}"},
-        "`search.allocate`: 'race' is not available yet in this version. Known: full, halving.",
+        {"search": "{propose: {grid: {share: -1}}}"},
+        "experiment.yaml:4: `search.propose.grid.share` must be a number above 0, not -1",
     ),
-    ({"search": "{objective: [main, -usd]}"}, "`search.objective` with several goals (a list) is not available yet"),
+    ({"search": "{propose: {grid: {share: x}}}"}, "`search.propose.grid.share` must be a number above 0, not 'x'"),
+    ({"search": "{allocate: racer}"}, "`search.allocate`: there is no 'racer'. Did you mean 'race'? Or"),
+    ({"search": "{objective: [mian, -usd]}"}, "`search.objective`: there is no metric 'mian'. Did you mean 'main'?"),
+    ({"search": "{objective: [main, usd]}"}, "`search.objective`: 'usd' is no cost to keep low. Behind the metric"),
+    (
+        {"endpoint": "http://h/v1", "models": "[m]", "search": "{objective: [main, -usd], budget: {calls: 1}}"},
+        "experiment.yaml:4: to keep usd low needs a price, and the model 'm' has none. Give it price: {input",
+    ),
+    ({"search": "{longest: 0}"}, "`search.longest` must be a whole number above 0, not 0"),
     ({"search": "{objective: mian}"}, "`search.objective`: there is no metric 'mian'. Did you mean 'main'?"),
     ({"search": "{objective: {main: -1}}"}, "`search.objective.main` must be a number above 0, not -1"),
-    ({"search": "{meta: small}"}, "experiment.yaml:4: `search.meta` is not available yet in this version"),
+    (
+        {"search": "{meta: smal}"},
+        "experiment.yaml:4: `search.meta`: there is no model 'smal'. Did you mean 'small'? Or describe another",
+    ),
+    (
+        {"search": "{meta: {base_url: http://h/v1}}"},
+        "experiment.yaml:4: `search.meta.id` is missing. Name the model as",
+    ),
+    ({"search": "{meta: {idd: x, id: y}}"}, "experiment.yaml:4: unknown key `search.meta.idd`. Did you mean 'id'?"),
+    (
+        {"search": "{meta: [small]}"},
+        "`search.meta` must be the name of one of `models`, or a mapping with id, not a list",
+    ),
+    ({"search": "{meta: {id: x, params: {temprature: 1}}}"}, "`search.meta.params.temprature`: there is no parameter"),
+    (
+        {"search": "{meta: {id: x, api_key: k}}"},
+        "`search.meta.api_key` holds an API key. Keys do not belong into files",
+    ),
+    (
+        {
+            "search": "{meta: {id: x, base_url: http://h/v1}, budget: {usd: 1}}",
+            "params": "{max_tokens: 5}",
+        },
+        "experiment.yaml:4: a usd budget needs a price, and the model 'x' has none. Give it price: {input",
+    ),
+    (
+        {"search": "{meta: {id: x, base_url: http://h/v1}}"},
+        "experiment.yaml:4: `search.budget` is missing: it needs calls, tokens or usd. Like budget: {calls: 3000",
+    ),
     ({"search": "{budget: {calls: lots}}"}, "`search.budget.calls` must be a whole number above 0, not 'lots'"),
     ({"search": "{budget: {calls: 2.5}}"}, "`search.budget.calls` must be a whole number above 0, not 2.5"),
     (
@@ -515,7 +601,7 @@ answer: lable
 metrics: exakt
 retrieval: {}
 serach: {}
-search: {propose: tpe, budget: {usd: 1}}
+search: {propose: gird, budget: {usd: 1}}
 """
     found = problems(project(text))
     lines = [int(each.split(":")[1]) for each in found]

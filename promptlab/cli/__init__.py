@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from promptlab.cli import compare, doctor, init, mine, plan, render, score, serve
+from promptlab.cli import compare, doctor, init, mine, plan, render, replay, score, serve
 from promptlab.errors import BadInput, Interrupted, PromptlabError
 
 app = typer.Typer(
@@ -68,6 +68,7 @@ COMMANDS: dict[Callable[..., None], str] = {
     mine.mine: "Run an experiment, or go on with it.",
     compare.compare: "Compare runs or CSVs, row by row.",
     score.score: "Score one template on one file.",
+    replay.replay: "Compare allocators on recorded scores.",
     serve.serve: "Serve the embedded engine over HTTP.",
 }
 """Every command with its line in `promptlab --help`."""

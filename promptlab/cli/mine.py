@@ -18,6 +18,9 @@ def mine(
         bool, typer.Option("--no-test", help="Leave test unread: dev only, no winner is named.")
     ] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Ask everything anew: no cache, a new run.")] = False,
+    headroom: Annotated[
+        bool, typer.Option("--headroom", help="Only a few dozen calls, which tell whether mining can pay here.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before spending.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -49,6 +52,13 @@ def mine(
     if asking and not typer.confirm("Go on?", default=True, err=as_json):
         out.print("Nothing was spent.")
         raise typer.Exit(0)
+    if headroom:
+        from promptlab.headroom import words
+        from promptlab.probe import probe
+
+        for line in words(probe(prepared)):
+            out.print(line, highlight=False, markup=False)
+        return
     known = runs_of(loaded) / prepared.identity
     if not fresh and (known / "run.sqlite").exists():
         state = "is complete, its answers are known" if (known / "results.csv").exists() else "goes on"

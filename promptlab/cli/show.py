@@ -12,7 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from promptlab.claims import claims
 from promptlab.cli.board import Board
+from promptlab.outlook import outlook
 from promptlab.verdict import verdict
 
 if TYPE_CHECKING:
@@ -51,7 +53,8 @@ def leaderboard(rows: Sequence[Mapping[str, Any]], most: int = SHOWN) -> Board:
 def verdict_lines(run: Run) -> list[str]:
     """What a run says, and where its files are."""
     experiment = run.prepared.experiment
-    lines = ["", *verdict(run.findings, run.rows)]
+    told = claims(run.prepared, run.findings)
+    lines = ["", *verdict(run.findings, run.rows, claims=told, costs=experiment.search.costs)]
     if run.test_reads > 1:
         more = "bring new rows" if run.test_reads > 5 else "each reading makes a false winner likelier"
         lines.append(f"{run.test_reads} runs have read these test rows by now: {more}.")
@@ -85,7 +88,7 @@ def plan_lines(prepared: Prepared, expected: Forecast) -> list[str]:
         f"{expected.tokens_in:,.0f} tokens each, the first {expected.tokens_shared:,.0f} of them the same from row to "
         f"row{money}; budget: {cap}"
     )
-    return [space, calls, *_behind(expected), _resolution(expected)]
+    return [space, calls, *_behind(expected), _resolution(expected), *outlook(expected)]
 
 
 def dollars(value: float) -> str:

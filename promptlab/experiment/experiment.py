@@ -12,18 +12,19 @@ from typing import Any
 from promptlab.answer import parser
 from promptlab.errors import BadInput, Problem, nearest
 from promptlab.experiment.bank import BankSpec, read_bank
+from promptlab.experiment.budget import check_budget, check_meta
 from promptlab.experiment.data import Data, existing_file, read_data, relative_to
-from promptlab.experiment.file import ExperimentFile, check_shape
-from promptlab.experiment.models import read_models, read_params
+from promptlab.experiment.file import ExperimentFile
+from promptlab.experiment.models import read_meta, read_models, read_params
 from promptlab.experiment.search import (
     MetricSpec,
     Search,
-    check_budget,
     read_baseline,
     read_metrics,
     read_search,
     read_space,
 )
+from promptlab.experiment.shape import check_shape
 from promptlab.experiment.sheet import Sheet, read_sheet, where
 from promptlab.records import Model
 from promptlab.yaml_file import Key
@@ -41,6 +42,7 @@ class Experiment:
 
     ``params`` maps each parameter to the tuple of its values (several = a slot; null = not sent). ``space_pins`` maps
     slots to the values that are left, ``exclude`` are the holes, ``baseline`` slot values (None: the file names none).
+    ``meta`` is the model that proposers ask: the first one if the file names none.
     ``answer`` is None where every template says its own or the default holds. ``source`` is the file's text;
     ``files`` are the file itself and all that it names but templates: rows, bank, labels, schemas.
     """
@@ -60,6 +62,7 @@ class Experiment:
     baseline: Mapping[str, Any] | None
     search: Search
     seed: int = 7
+    meta: Model | None = None
     files: tuple[Path, ...] = ()
     overrides: tuple[str, ...] = ()
     places: Mapping[Key, tuple[str, int]] = field(default_factory=dict, repr=False, compare=False)
@@ -74,6 +77,12 @@ class Experiment:
         if draft.problems or draft.experiment is None:
             raise BadInput(draft.problems)
         return draft.experiment
+
+    @property
+    def asked(self) -> tuple[Model, ...]:
+        """Every model that may be asked: those that answer, and the one that proposers ask."""
+        others = () if self.meta is None or self.meta in self.models else (self.meta,)
+        return (*self.models, *others)
 
     @property
     def folder(self) -> Path:
@@ -141,7 +150,9 @@ def _read(sheet: Sheet, file: ExperimentFile) -> Experiment | None:
     pins, holes = read_space(sheet, file.space or {})
     metrics = read_metrics(sheet, file.metrics)
     search = read_search(sheet, file.search, metrics)
+    meta = read_meta(sheet, file.endpoint, file.search.meta if file.search else None, models)
     check_budget(sheet, search, models, params)
+    check_meta(sheet, search.budget, meta, models)
     if data is None:
         return None
     return Experiment(
@@ -160,6 +171,7 @@ def _read(sheet: Sheet, file: ExperimentFile) -> Experiment | None:
         baseline=read_baseline(sheet, file.baseline),
         search=search,
         seed=7 if file.seed is None else file.seed,
+        meta=meta,
         files=(sheet.path, *(each for each in dict.fromkeys(sheet.files) if each not in templates)),
         places=sheet.places,
     )
@@ -202,7 +214,7 @@ def _templates(sheet: Sheet, patterns: Sequence[str] | None) -> tuple[Path, ...]
 def missing_keys(experiment: Experiment, environ: Mapping[str, str] = os.environ) -> list[Problem]:
     """The variables that should hold API keys and do not: asked when a run starts, not when a file is read."""
     users: dict[str, list[str]] = {}
-    for model in experiment.models:
+    for model in experiment.asked:
         if model.endpoint.api_key_env and not environ.get(model.endpoint.api_key_env, "").strip():
             users.setdefault(model.endpoint.api_key_env, []).append(model.name)
     return [
@@ -239,6 +251,7 @@ def canonical(experiment: Experiment) -> dict[str, Any]:
         "metrics": {name: asdict(each) for name, each in experiment.metrics.items()},
         "baseline": None if experiment.baseline is None else dict(experiment.baseline),
         "search": {**asdict(search), "budget": budget},
+        "meta": experiment.meta and _canonical_model(experiment.meta),
         "seed": experiment.seed,
     }
 

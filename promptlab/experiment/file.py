@@ -1,4 +1,4 @@
-"""The shape of experiment.yaml, and every problem of its shape as a plain sentence.
+"""The shape of experiment.yaml.
 
 All fields are optional here: what is required, and what must fit together, is checked where the parts are built,
 so that a wrong shape hides no other problem.
@@ -6,16 +6,10 @@ so that a wrong shape hides no other problem.
 
 from __future__ import annotations
 
-import copy
-import math
-import re
-from collections.abc import Iterator
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from promptlab.errors import BadInput, nearest
 from promptlab.experiment.fields import (
     Address,
     Amount,
@@ -38,8 +32,6 @@ from promptlab.experiment.fields import (
     several,
     short,
 )  # fmt: skip
-from promptlab.experiment.sheet import Sheet, shown, spelt
-from promptlab.yaml_file import Key
 
 
 class Part(BaseModel):
@@ -169,6 +161,8 @@ class SearchFile(Part):
     budget: BudgetFile | None = None
     finalists: Count | None = None
     repeats: Count | None = None
+    longest: Count | None = None
+    meta: Annotated[ModelFile, short("name", "be the name of one of `models`, or a mapping with id")] | None = None
 
 
 class ExperimentFile(Part):
@@ -191,110 +185,6 @@ class ExperimentFile(Part):
     seed: Whole | None = None
 
 
-_PARTS: dict[Key, type[Part]] = {
-    (): ExperimentFile,
-    ("endpoint",): EndpointFile,
-    ("models", "*"): ModelFile,
-    ("models", "*", "price"): PriceFile,
-    ("data",): DataFile,
-    ("data", "path"): PathsFile,
-    ("data", "label"): LabelFile,
-    ("data", "split"): SplitFile,
-    ("bank",): BankFile,
-    ("search",): SearchFile,
-    ("search", "budget"): BudgetFile,
-}
-_NOT_YET: tuple[Key, ...] = (("retrieval",), ("tune",), ("search", "meta"))
-_PLAIN = {
-    "list_type": "be a list",
-    "dict_type": "be a mapping (`key: value` lines)",
-    "model_type": "be a mapping (`key: value` lines)",
-}
-_TEXTS = {"data", "bank", "space", "baseline"}  # their keys are names of columns, labels and slots
-
-
 def names_of(part: type[Part]) -> list[str]:
     """The keys that a mapping of the file may have."""
     return [field.alias or name for name, field in part.model_fields.items()]
-
-
-def check_shape(sheet: Sheet) -> ExperimentFile:
-    """The file as a model. Wrong parts are noted as problems and left out, so that the rest can still be checked."""
-    raw = copy.deepcopy(sheet.value)
-    for key in _NOT_YET:
-        if sheet.given(*key) and _cut(raw, key):
-            sheet.add(key, f"{spelt(key)} is not available yet in this version", "Leave it out for now.")
-    for key, value in list(_walk(raw)):
-        if _is_secret(key):
-            remedy = "Keys do not belong into files: name the environment variable in api_key_env."
-            sheet.add(key, f"{spelt(key)} holds an API key", remedy)
-            _cut(raw, key)
-        elif isinstance(value, float) and not math.isfinite(value):
-            sheet.add(key, f"{sheet.name(key)} must be a finite number, not {value}")
-            _cut(raw, key)
-    for _ in range(20):
-        try:
-            return ExperimentFile.model_validate(raw)
-        except ValidationError as errors:
-            for error in errors.errors(include_url=False):
-                _report(sheet, error)
-                _cut(raw, error["loc"])
-    raise BadInput(sheet.problems)
-
-
-def _report(sheet: Sheet, error: ErrorDetails) -> None:
-    key = error["loc"]
-    if error["type"] == "extra_forbidden":
-        sheet.add(key, f"unknown key {spelt(key)}", _known(key))
-        return
-    context = error.get("ctx", {}) if error["type"] == "plain" else {}
-    phrase = context.get("phrase") or _PLAIN.get(error["type"], "be something else")
-    value = "" if context.get("hide") else f", not {shown(error['input'])}"
-    sheet.add(key, f"{sheet.name(key)} must {phrase}{value}", context.get("remedy", ""))
-
-
-def _known(key: Key) -> str:
-    """The remedy for an unknown key: where it belongs, or the nearest key that there is."""
-    *around, name = ("*" if isinstance(part, int) else part for part in key)
-    elsewhere = [
-        spelt(place[:1] if "*" in place else place)
-        for place, part in _PARTS.items()
-        if place and name in names_of(part)
-    ]
-    if elsewhere and len(elsewhere) < 3 and tuple(around) not in {("models", "*")}:
-        return f"It belongs under {' or '.join(elsewhere)}."
-    return nearest(str(name), names_of(_PARTS[tuple(around)]))
-
-
-def _cut(raw: Any, key: Key) -> bool:
-    """Take the innermost named part on the way to a key out of the raw value."""
-    if len(key) == 2 and key[0] == "models" and isinstance(raw.get("models"), list):
-        raw["models"][key[1]] = {}  # the other models keep their places
-        return True
-    inner: tuple[dict[str, Any], str] | None = None
-    for step in key:
-        if isinstance(raw, dict) and step in raw:
-            inner = (raw, str(step))
-            raw = raw[step]
-        elif isinstance(raw, list) and isinstance(step, int):
-            raw = raw[step]
-        else:
-            break
-    if inner:
-        inner[0].pop(inner[1])
-    return inner is not None
-
-
-def _walk(value: Any, key: Key = ()) -> Iterator[tuple[Key, Any]]:
-    """Every key with its value, outside in."""
-    if key:
-        yield key, value
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for name, below in items:
-        yield from _walk(below, (*key, name))
-
-
-def _is_secret(key: Key) -> bool:
-    """Whether somebody wrote an API key here. Under data, bank, space, baseline keys are columns, labels and slots."""
-    plain = re.sub(r"[^a-z]", "", str(key[-1]).lower())
-    return key[0] not in _TEXTS and (plain.endswith("apikey") or plain in {"authorization", "apitoken"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def read_models(sheet: Sheet, endpoint: EndpointFile | None, models: list[ModelF
             sheet.add(("endpoint",), "`models` is missing", "Name at least one model of this endpoint: models: [ID].")
     found: dict[str, Model] = {}
     for place, each in enumerate(models or ()):
-        model = _model(sheet, place, each, endpoint)
+        model = _model(sheet, ("models", place), each, endpoint)
         if model and model.name in found:
             message = f"two models are called {model.name!r}"
             sheet.add(("models", place), message, "Give one of them another `name`.")
@@ -62,11 +62,30 @@ def _misread(sheet: Sheet, endpoint: EndpointFile) -> bool:
     return endpoint.base_url is None and (not isinstance(written, dict) or sheet.given("endpoint", "base_url"))
 
 
-def _model(sheet: Sheet, place: int, file: ModelFile, default: EndpointFile) -> Model | None:
-    key: Key = ("models", place)
+def read_meta(
+    sheet: Sheet, endpoint: EndpointFile | None, file: ModelFile | None, models: Sequence[Model]
+) -> Model | None:
+    """The model that proposers ask: one of ``models`` by name, or one of its own; the first one where none is named."""
+    key: Key = ("search", "meta")
+    if file is None:
+        return models[0] if models else None
+    if file.id is not None:
+        return _model(sheet, key, file, endpoint or EndpointFile())
+    known = {model.name: model for model in models}
+    if file.name in known:
+        return known[file.name]
+    if file.name is None:
+        sheet.add(key, f"{spelt((*key, 'id'))} is missing", "Name the model as its endpoint does.")
+    elif models:
+        remedy = f"{nearest(file.name, known)} Or describe another one: {{id: …, base_url: …}}."
+        sheet.add(key, f"{spelt(key)}: there is no model {file.name!r}", remedy)
+    return None
+
+
+def _model(sheet: Sheet, key: Key, file: ModelFile, default: EndpointFile) -> Model | None:
     if file.id is None:
         written = sheet.value["models"]
-        item = written[place] if isinstance(written, list) else written
+        item = written[int(key[1])] if isinstance(written, list) else written
         if isinstance(item, dict) and item.get("id") is None:
             sheet.add(key, f"{spelt((*key, 'id'))} is missing", "Name the model as its endpoint does.")
         return None

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from promptlab.allocators import ALLOCATORS
+from promptlab.allocators import ALLOCATORS, DEFAULT
 from promptlab.errors import nearest
 from promptlab.experiment.fields import is_number
 from promptlab.experiment.file import BudgetFile, SearchFile
 from promptlab.experiment.sheet import Sheet, shown, spelt
 from promptlab.metrics import METRICS
+from promptlab.pareto import read_goals
 from promptlab.proposers import PROPOSERS
-from promptlab.records import Budget, Model
+from promptlab.records import Budget
 from promptlab.yaml_file import Key
 
-_LATER = {
-    "propose": ["tpe", "corpus", "paraphrase", "induce", "history", "evolve", "reflect", "demos", "format", "ensemble"],
-    "allocate": ["race"],
-    "metric": ["judge", "rouge", "rouge_l", "chrf"],
-}
+_LATER = ("judge", "rouge", "rouge_l", "chrf")  # metrics
 _OWN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
@@ -35,7 +32,11 @@ class MetricSpec:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What to try, where to spend, and what is maximised: the sum of metrics times their weights."""
+    """What to try, where to spend, and what is maximised: the sum of metrics times their weights.
+
+    ``shares``: how much of what is tried each proposer gives. ``costs`` are to be kept low beside the objective.
+    ``longest``: tokens that a prompt may have; None = twice what it was rewritten from, and a little.
+    """
 
     propose: tuple[tuple[str, Mapping[str, Any]], ...]
     allocate: tuple[str, Mapping[str, Any]]
@@ -43,6 +44,9 @@ class Search:
     budget: Budget
     finalists: int = 5
     repeats: int = 1
+    shares: tuple[float, ...] = (1.0,)
+    costs: tuple[str, ...] = ()
+    longest: int | None = None
 
 
 def read_metrics(sheet: Sheet, value: Any) -> dict[str, MetricSpec]:
@@ -66,12 +70,12 @@ def read_metrics(sheet: Sheet, value: Any) -> dict[str, MetricSpec]:
 def _is_metric(sheet: Sheet, key: Key, spec: str) -> bool:
     if spec.partition(":")[0] in METRICS or _OWN.fullmatch(spec):
         return True
-    return _unknown(sheet, key, spec, METRICS, "metric")
+    return _unknown(sheet, key, spec, METRICS)
 
 
-def _unknown(sheet: Sheet, key: Key, name: str, known: Iterable[str], kind: str) -> bool:
+def _unknown(sheet: Sheet, key: Key, name: str, known: Iterable[str]) -> bool:
     """Note that there is no such thing (False, always), or that it is not available yet."""
-    if name.partition(":")[0] in _LATER[kind]:
+    if known is METRICS and name.partition(":")[0] in _LATER:
         sheet.add(
             key, f"{sheet.name(key)}: {name!r} is not available yet in this version", f"Known: {', '.join(known)}."
         )
@@ -81,21 +85,51 @@ def _unknown(sheet: Sheet, key: Key, name: str, known: Iterable[str], kind: str)
 
 
 def read_search(sheet: Sheet, file: SearchFile | None, metrics: Mapping[str, MetricSpec]) -> Search:
-    """The search, with its defaults: the grid, halving, the metric `main` (or the first one), five finalists."""
+    """The search, with its defaults: the grid, the best allocator, `main` (or the first metric), five finalists."""
     file = file or SearchFile()
     key: Key = ("search",)
-    listed = file.propose or ["grid"]
-    propose = [_role(sheet, (*key, "propose", place), each, PROPOSERS) for place, each in enumerate(listed)]
-    allocate = _role(sheet, (*key, "allocate"), file.allocate or "halving", ALLOCATORS)
+    asked = _proposers(sheet, file.propose or ["grid"])
+    propose = [(share, *found) for at, share, role in asked if (found := _role(sheet, at, role, PROPOSERS))]
+    allocate = _role(sheet, (*key, "allocate"), file.allocate or DEFAULT, ALLOCATORS)
     budget = file.budget or BudgetFile()
+    objective, costs = _goals(sheet, file.objective, metrics)
     return Search(
-        tuple(each for each in propose if each),
-        allocate or ("halving", {}),
-        _objective(sheet, file.objective, metrics),
+        tuple((name, options) for _, name, options in propose),
+        allocate or (DEFAULT, {}),
+        objective,
         Budget(budget.calls, budget.tokens, budget.usd, budget.minutes),
         file.finalists or 5,
         file.repeats or 1,
+        tuple(share for share, _, _ in propose),
+        costs,
+        file.longest,
     )
+
+
+def _proposers(sheet: Sheet, listed: Sequence[Any]) -> list[tuple[Key, float, Any]]:
+    """Key, share and the name with its options of each proposer: names, and mappings of names to shares or options."""
+    key: Key = ("search", "propose")
+    found: list[tuple[Key, float, Any]] = []
+    for place, each in enumerate(listed):
+        around = (*key, place) if (*key, place) in sheet.places else key
+        if isinstance(each, dict):
+            found += [_shared(sheet, (*around, name), said) for name, said in each.items()]
+        else:
+            found.append((around, 1.0, each))
+    return found
+
+
+def _shared(sheet: Sheet, key: Key, said: Any) -> tuple[Key, float, Any]:
+    """A share alone, or options and a ``share`` among them."""
+    share: Any = said if is_number(said) else 1.0
+    options, at = {} if said is None or is_number(said) else said, key
+    if isinstance(said, dict) and "share" in said:
+        share, at = said["share"], (*key, "share")
+        options = {name: value for name, value in said.items() if name != "share"}
+    if not is_number(share) or share <= 0:
+        sheet.add(at, f"{sheet.name(at)} must be a number above 0, not {shown(share)}")
+        share = 1.0
+    return key, float(share), {key[-1]: options}
 
 
 def _role(sheet: Sheet, key: Key, value: Any, known: Mapping[str, str]) -> tuple[str, Mapping[str, Any]] | None:
@@ -109,9 +143,21 @@ def _role(sheet: Sheet, key: Key, value: Any, known: Mapping[str, str]) -> tuple
         sheet.add(key, f"{sheet.name(key)} must be a name, or a name with its options, not {shown(value)}", remedy)
         return None
     if name not in known and not _OWN.fullmatch(name):
-        _unknown(sheet, key, name, known, str(key[1]))
+        _unknown(sheet, key, name, known)
         return None
     return name, options or {}
+
+
+def _goals(sheet: Sheet, value: Any, metrics: Mapping[str, MetricSpec]) -> tuple[dict[str, float], tuple[str, ...]]:
+    """The weights of the metrics, and the costs to be kept low beside them: ``[main, -usd]``."""
+    if not isinstance(value, list):
+        return _objective(sheet, value, metrics), ()
+    key: Key = ("search", "objective")
+    known = [*metrics, *(name for name in map(str, value[:1]) if sheet.given("metrics", name))]
+    main, costs, wrong = read_goals(value, known)
+    for place, message, remedy in wrong:
+        sheet.add((*key, place), f"{spelt(key)}: {message}", remedy)
+    return {main: 1.0}, costs
 
 
 def _objective(sheet: Sheet, value: Any, metrics: Mapping[str, MetricSpec]) -> dict[str, float]:
@@ -120,10 +166,6 @@ def _objective(sheet: Sheet, value: Any, metrics: Mapping[str, MetricSpec]) -> d
     if value is None:
         main = "main" if "main" in metrics else next(iter(metrics), "main")
         return {main: 1.0}
-    if isinstance(value, list):
-        message = "`search.objective` with several goals (a list) is not available yet in this version"
-        sheet.add(key, message, "Name one metric, or give weights like {main: 0.8, short: 0.2}.")
-        return {}
     weights = value if isinstance(value, dict) else {value: 1.0}
     for name, weight in weights.items():
         at = (*key, name)
@@ -168,38 +210,3 @@ def read_baseline(sheet: Sheet, baseline: Mapping[str, Any] | None) -> dict[str,
 
 def _is_plain(value: Any) -> bool:
     return not isinstance(value, (dict, list))
-
-
-def check_budget(sheet: Sheet, search: Search, models: Iterable[Model], params: Mapping[str, tuple[Any, ...]]) -> None:
-    """A cap for whatever is paid; prices where dollars are capped; a bound on the output where tokens are."""
-    models, budget = list(models), search.budget
-    key: Key = ("search", "budget")
-    caps = (budget.calls, budget.tokens, budget.usd)
-    named = any(sheet.given(*key, name) for name in ("calls", "tokens", "usd"))
-    if not all(model.endpoint.embedded for model in models) and caps == (None, None, None) and not named:
-        sheet.add(
-            key, "`search.budget` is missing: it needs calls, tokens or usd", "Like budget: {calls: 3000, usd: 2.00}."
-        )
-    unpriced = [model for model in models if model.price is None] if budget.usd is not None else []
-    for place, name in [(place, m.name) for place, m in enumerate(models) if m in unpriced]:
-        if not sheet.given("models", place, "price"):
-            remedy = "Give it price: {input: …, output: …} in US dollars per million tokens."
-            sheet.add(("models", place), f"a usd budget needs a price, and the model {name!r} has none", remedy)
-    if budget.tokens is None and budget.usd is None:
-        return
-    cap = "usd" if budget.usd is not None else "tokens"
-    for name in [model.name for model in models if not _bounded(model.params, params)]:
-        if not sheet.given("params", "max_tokens") or None in params.get("max_tokens", ()):
-            message = f"a budget of {cap} needs `params.max_tokens`, else the cost of a call to {name!r} has no bound"
-            sheet.add((*key, cap), message, "Add max_tokens to params.")
-            return
-
-
-def _bounded(own: Mapping[str, Any], params: Mapping[str, tuple[Any, ...]]) -> bool:
-    """Whether every request says how long its answer may be."""
-    for name in ("max_tokens", "max_completion_tokens"):
-        if own.get(name) is not None and name not in params:
-            return True
-        if params.get(name) and all(value is not None for value in params[name]):
-            return True
-    return False
