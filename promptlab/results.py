@@ -24,6 +24,7 @@ from promptlab.ties import max_t
 
 Row = dict[str, Any]
 ALPHA = 0.05
+NAMED = 40  # characters of a slot's value in a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +115,17 @@ def names_of(variants: Sequence[Variant]) -> list[str]:
         " ".join(
             [
                 str(variant.slots["template"]),
-                *(f"{short(key)}={cell(variant.slots[key])}" for key in varying if key in variant.slots),
+                *(f"{short(key)}={brief(variant.slots[key])}" for key in varying if key in variant.slots),
             ]
         )
         for variant in variants
     ]
+
+
+def brief(value: Any) -> str:
+    """A slot's value as part of a name: one line, and of a longer text its beginning."""
+    text = " ".join(str(cell(value)).split())
+    return text if len(text) <= NAMED else f"{text[: NAMED - 1].rstrip()}…"
 
 
 def short(slot: str) -> str:

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from promptlab.metrics.exact import exact
 from promptlab.metrics.macro_f1 import MacroF1
 from promptlab.predictions import frame, prediction_columns, prediction_rows, rounded
-from promptlab.records import Price
-from promptlab.results import Findings, claimed, columns, fold, further_metrics, scores_of
+from promptlab.records import Price, Variant
+from promptlab.results import Findings, claimed, columns, fold, further_metrics, names_of, scores_of
 from promptlab.results import tested as on_test
 from promptlab.stats import paired, rate_interval
 from promptlab.ties import max_t
@@ -391,3 +391,9 @@ def test_several_accepted_answers_stand_in_one_cell_as_json(many: tuple[str, ...
     example = dataclasses.replace(found.search.view.dev[0], label=many)
     [row] = prediction_rows("r1", found.search.predictions, {example.id: example}, ["text"])
     assert row[7] == '["yes", "no"]' if len(many) == 2 else '["a|b"]'
+
+
+def test_a_rewritten_text_is_named_by_its_beginning_on_one_line() -> None:
+    texts = ("Read the message.\nThen name the one topic that it is about, and nothing else.", "short")
+    made = [Variant(f"v{n}", {"template": "t", "task": text}) for n, text in enumerate(texts)]
+    assert names_of(made) == ["t task=Read the message. Then name the one top…", "t task=short"]
