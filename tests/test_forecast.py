@@ -151,3 +151,9 @@ def test_the_plan_says_what_a_prompt_cache_can_hold(tmp_path: Path) -> None:
     assert behind.tokens_behind > 0.8 * behind.tokens_in
     assert not any("stand behind the row" in line for line in told)
     assert any("stand behind the row's own; in front of it" in line for line in noted)
+
+
+def test_null_is_a_value_of_a_slot_like_any_other(tmp_path: Path) -> None:
+    """It means: not sent. The values of other slots are compared at it, too."""
+    prepared = opened(project(tmp_path, params={"temperature": [None, 0], "max_tokens": 16}))
+    assert forecast(prepared).points == 2 * forecast(opened(project(tmp_path / "one"))).points
