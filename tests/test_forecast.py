@@ -98,7 +98,7 @@ def test_the_smallest_difference_is_said_before_anything_is_spent(tmp_path: Path
     assert f"{100 * gap:.1f} points if 30% of answers differ" in "\n".join(lines)
     assert "$" not in " ".join(lines)
     few = prepare(Experiment.load(project(tmp_path / "few", rows=8)).parsed)
-    assert plan_lines(few, forecast(few))[-1] == "4 rows cannot resolve any difference: add rows"
+    assert "4 rows cannot resolve any difference: add rows" in plan_lines(few, forecast(few))
 
 
 def test_a_search_that_never_ends_by_itself_is_planned_all_the_same(tmp_path: Path) -> None:

@@ -251,9 +251,17 @@ def canonical(experiment: Experiment) -> dict[str, Any]:
         "metrics": {name: asdict(each) for name, each in experiment.metrics.items()},
         "baseline": None if experiment.baseline is None else dict(experiment.baseline),
         "search": {**asdict(search), "budget": budget},
-        "meta": experiment.meta and _canonical_model(experiment.meta),
+        "meta": _canonical_meta(experiment),
         "seed": experiment.seed,
     }
+
+
+def _canonical_meta(experiment: Experiment) -> Any:
+    """Who proposers ask: the name of one of the models, or a model of its own."""
+    meta = experiment.meta
+    if meta is None:
+        return None
+    return meta.name if meta in experiment.models else _canonical_model(meta)
 
 
 def _canonical_model(model: Model) -> dict[str, Any]:
