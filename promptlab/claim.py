@@ -15,7 +15,7 @@ from promptlab.unit import Unit
 # share of replays in which the choice was within a point of the best, and the mean shortfall in points, by calls per
 # variant; at the rank schedule, without anything known before
 FIXED = ((3, 0.27, 4.0), (5, 0.33, 3.3), (10, 0.51, 2.0), (20, 0.68, 1.1), (40, 0.85, 0.5))
-MEASURED = ((2.5, "1-2 %"), (2.25, "3-4 %"), (2.0, "6-7 %"), (1.64, "8-12 %"))  # z and how often it was wrong
+MEASURED = ((2.5, "1-4 %"), (2.25, "3-6 %"), (2.0, "6-10 %"), (1.64, "8-12 %"))  # z and how often it was wrong
 SINGLE = "on single tasks up to 20 %"
 
 

@@ -77,13 +77,13 @@ async def mine(view: View, rules: Rules, predict: Predict, driver: Driver) -> Se
         driver.meter.reserved = rules.reserve(view)
         view = replace(view, calls_left=_calls_left(driver, rules.unit) / rules.repeats)
         plan = rules.allocator(view, draw(rules.seed, "allocate", view.round))
-        closing = not plan.cells and not plan.want
-        if closing and not any(last):
-            break
         live = view.live.copy()
         live[list(plan.dropped)] = False
         fell |= dict.fromkeys(plan.dropped, view.round)
         view = replace(view, live=live)
+        closing = not plan.cells and not plan.want
+        if closing and not any(last):
+            break
         rules.opened(view, plan)
         more = last if closing else turns(plan.want, shares, seats)
         last = [0] * len(last) if closing else last  # asked once, when all is scored

@@ -93,7 +93,7 @@ def fold(found: Findings) -> list[Row]:
         measured = {
             **_dev(found, v, float(deltas[v])),
             **_test(found, v, test),
-            **_further(task, dev, final, examples),
+            **_further(task, dev if _fair(found, v) else [], final, examples),
             **spending([*dev, *final], priced=priced),
         }
         rows.append(
@@ -209,8 +209,8 @@ def _dev(found: Findings, v: int, delta: float) -> Row:
     view = found.search.view
     scores, weights = view.scores[v], view.weights
     n = int((~np.isnan(scores)).sum())
-    if n == 0:
-        return {"dev_n": 0}
+    if n == 0 or not _fair(found, v):
+        return {"dev_n": n}
     row: Row = {"dev_n": n, "dev_score": mean(scores, weights), "dev_delta": delta if v else None}
     if v and v not in found.choice.full:
         return row
@@ -220,6 +220,15 @@ def _dev(found: Findings, v: int, delta: float) -> Row:
         gap = paired(scores, view.scores[0], found.seed, weights)
         row |= {"dev_delta_low": gap.low, "dev_delta_high": gap.high}
     return row
+
+
+def _fair(found: Findings, v: int) -> bool:
+    """Whether a variant's rows are a fair sample of dev: all that the others have, or the first ones in dev's order.
+
+    A mean over rows that an allocator picked for what they tell is no accuracy.
+    """
+    asked = found.search.view.asked[v]
+    return v in (0, *found.choice.full) or bool(asked[: asked.sum()].all())
 
 
 def _test(found: Findings, v: int, test: Tested) -> Row:

@@ -148,7 +148,8 @@ def test_within_a_cohort_all_meet_the_same_rows_in_the_same_order_and_the_baseli
         view = after(view, plan, truth)
         depth = view.asked.sum(axis=1)
         assert all(view.asked[v, : depth[v]].all() for v in range(20)), "prefixes of one order"
-        assert len(set(depth[view.live].tolist())) == 1, "everybody left, and the baseline, is as deep"
+        left = view.live & (np.arange(20) > 0) if name == "race" else view.live  # where a decided baseline rests
+        assert len(set(depth[left].tolist())) == 1, "everybody left, and the baseline, is as deep"
     assert view.asked.sum() > 100
 
 
@@ -369,7 +370,7 @@ def test_the_race_keeps_its_claim_and_saves_most_of_the_grid() -> None:
         end, _ = play(race, start(truth, math.inf), truth)
         assert proven(end, race)
         left = np.flatnonzero(end.live)
-        assert len(left) <= 2 or end.asked[left].all(), "one beside the baseline, or all is known of those left"
+        assert len(left) <= 2 or end.asked[left[1:]].all(), "one beside the baseline, or all is known of those left"
         means = truth.mean(axis=1)
         kept += means[left].max() >= means.max() - 0.01 - 1e-9
         spent += int(end.asked.sum())
@@ -456,6 +457,13 @@ def test_a_bandit_spends_on_the_good_ones(name: str) -> None:
     assert set(np.flatnonzero(end.live).tolist()) <= {0, 4, 9}
 
 
+@pytest.mark.parametrize("name", ["ucb", "top_two"])
+def test_a_bandit_keeps_back_what_completes_the_finalists(name: str) -> None:
+    truth = worlds(7, 24, 60)
+    end, _ = play(named(name), start(truth, 650, 4), truth)
+    assert (end.asked.all(axis=1) & end.live).sum() >= 4, "the baseline, and three or four of four seats"
+
+
 # Halving -------------------------------------------------------------------------------------------------------------
 
 
@@ -476,7 +484,7 @@ def test_what_is_said_after_a_race_names_the_rows_the_margin_and_how_often_it_er
     said = raced(Race(), 40, Unit())
     assert "within 1 point" in said
     assert "on these dev rows" in said.lower()
-    assert "3-4 %" in said
+    assert "3-6 %" in said
     assert "proven, wrong in at most 5 %" in raced(Race(strict=True), 40, Unit())
     assert "not measured" in raced(Race(z=0.5), 40, Unit())
     assert "not measured" in raced(Race(), 40, Unit(rate=False))

@@ -19,10 +19,10 @@ from typer.testing import CliRunner
 from promptlab.cli import guarded
 from promptlab.cli.replay import replay
 from promptlab.errors import BadInput
-from promptlab.replay.game import drawn, pick, play
+from promptlab.replay.game import Outcome, drawn, pick, play
 from promptlab.replay.matrix import Matrix, read_matrices
 from promptlab.replay.spec import budgets, specs
-from promptlab.replay.sweep import COLUMNS, Sweep, chosen, loaded, sweep
+from promptlab.replay.sweep import COLUMNS, Sweep, _summed, chosen, loaded, sweep
 from promptlab.view import Plan, View
 
 app = typer.Typer()
@@ -253,6 +253,19 @@ def test_the_same_seed_gives_the_same_rows_on_any_number_of_processes() -> None:
     assert heard == sorted(heard)
     assert sweep(matrices, replace(plan, seed=4), lambda _: None, workers=1) != one
     assert [tuple(row) for row in one] == [COLUMNS] * 12
+
+
+def test_the_seed_draws_the_order_of_the_examples() -> None:
+    matrix = Matrix("a", scores_of(1))
+    drawn_by = [sweep([matrix], calm("full", "20", seed=seed), lambda _: None, workers=1) for seed in (3, 4)]
+    assert drawn_by[0] != drawn_by[1]
+
+
+def test_kept_is_the_share_of_the_claims_not_of_the_runs() -> None:
+    outcomes = [Outcome(9, 0.5, 1.0, False), Outcome(9, 0.0, 0.0, True), Outcome(9, 0.005, 0.1, True)]
+    [row] = _summed(Matrix("a", scores_of(1)), calm("race", "5"), [outcomes])
+    assert row["kept"] == 1
+    assert row["claimed"] == row["within_1pt"] == pytest.approx(2 / 3)
 
 
 def test_claims_are_counted_for_those_that_make_them() -> None:

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from promptlab.metrics.exact import exact
 from promptlab.metrics.macro_f1 import MacroF1
 from promptlab.predictions import frame, prediction_columns, prediction_rows, rounded
 from promptlab.records import Price, Variant
-from promptlab.results import Findings, claimed, columns, fold, further_metrics, names_of, scores_of
+from promptlab.results import Findings, _fair, claimed, columns, fold, further_metrics, names_of, scores_of
 from promptlab.results import tested as on_test
 from promptlab.stats import paired, rate_interval
 from promptlab.ties import max_t
@@ -397,3 +398,11 @@ def test_a_rewritten_text_is_named_by_its_beginning_on_one_line() -> None:
     texts = ("Read the message.\nThen name the one topic that it is about, and nothing else.", "short")
     made = [Variant(f"v{n}", {"template": "t", "task": text}) for n, text in enumerate(texts)]
     assert names_of(made) == ["t task=Read the message. Then name the one top…", "t task=short"]
+
+
+def test_a_mean_over_rows_that_an_allocator_picked_is_not_printed() -> None:
+    """The first rows of dev are a fair sample of it; others were picked for what they tell."""
+    asked = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [0, 1, 0, 1], [0, 1, 1, 0]], bool)
+    choice = SimpleNamespace(full=(3,))
+    found: Any = SimpleNamespace(search=SimpleNamespace(view=SimpleNamespace(asked=asked)), choice=choice)
+    assert [_fair(found, v) for v in range(4)] == [True, True, False, True]

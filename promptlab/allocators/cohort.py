@@ -129,12 +129,15 @@ def completing(view: View, rows: Iterable[int]) -> list[tuple[int, int]]:
 
 
 def finish(view: View, ranked: Sequence[int], more: int = 0) -> Plan:
-    """The end of a cohort: the best of it, as many as there are seats, are completed if the calls allow; others fall.
+    """The end of a cohort: the best of it, as many as there are seats and the calls complete, stay; others fall.
 
     Where nobody has a seat (a replay) the best stays, as it is.
     """
     kept = list(ranked[: view.finalists])
     cells = completing(view, kept) if kept else []
-    if len(cells) > view.calls_left:
-        return Plan((), (), more)
+    while len(cells) > view.calls_left:
+        kept = kept[:-1]
+        if len(kept) < min(2, view.finalists):
+            return Plan((), (), more)
+        cells = completing(view, kept)
     return Plan(tuple(cells), tuple(ranked[max(1, len(kept)) :]), 0 if cells else more)

@@ -2,7 +2,8 @@
 
 All run over one order of the rows, a fair sample. A rival falls when the upper bound of its paired difference to the
 leader is at most ``eps``; the bound has the finite-set correction and one disagreement more than was seen, so that
-it is 0 only on the last row. Claims are about the labelled rows of dev: who is left is within ``eps`` of the best that
+it is 0 only on the last row. The baseline never falls; once it is decided it rests, and is completed with the
+finalists. Claims are about the labelled rows of dev: who is left is within ``eps`` of the best that
 ran. While an open space brings more variants, ``loose`` is used and nothing is claimed.
 
 ``strict`` proves it, for any time at which it is looked: each bet of a rival against a leader errs with a chance of
@@ -27,12 +28,13 @@ WARM_STRICT, BLOCK_STRICT = 20, 10
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Where the race stands: places in ``rows`` of the leader, of who falls, and of who is not decided yet."""
+    """Where the race stands: places in ``rows`` of the leader, who falls, who is not decided, mean scores."""
 
     rows: list[int]
     leader: int
     falls: Flags
     open: Flags
+    values: Scores
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ class Race:
         behind = cohort.spread(running, np.arange(depth), view)
         if behind:  # who rested runs again
             return Plan(tuple(behind), tuple(fallen))
-        plan = self._next(view, running, depth, self.block)
+        rests = not look.open[0] and look.leader != 0 and view.calls_left >= 2 * len(view.dev)
+        plan = self._next(view, running, depth, self.block, () if rests else (0,))
         left = [v for v in ranked if v not in fallen]
         ending = len(cohort.completing(view, left[: view.finalists]))
         if view.finalists and len(plan.cells) + ending > view.calls_left >= ending:  # time to complete the best
@@ -94,12 +97,12 @@ class Race:
         scores, weights = cohort.scored(view, live, order[:depth]), view.weights[:depth]
         deep = np.minimum(cohort.depths(view, live, order), depth)
         values = cohort.levels(scores, weights)
-        values = np.where((deep == deep.max()) & ~np.isnan(values), values, -np.inf)
-        leader = int(values.argmax())
+        values = np.where(np.isnan(values), -np.inf, values)
+        leader = int(np.where(deep == deep.max(), values, -np.inf).argmax())
         scaled = (scores - scores[leader]) * (weights / view.weights.mean())
         falls, opened = self._judged(view, scaled, deep)
         falls[leader] = opened[leader] = False
-        return Look(live, leader, falls & (np.array(live) != 0), opened)
+        return Look(live, leader, falls & (np.array(live) != 0), opened, values)
 
     def _frontier(self, view: View) -> int:
         """How deep the race is. Only where variants rest is one that was scored on every row part of it."""
@@ -125,21 +128,19 @@ class Race:
             falls[at] = near[at] & below(drawn, whole, 0.0, self.alpha / rivals)
         return falls, ~near
 
-    def _next(self, view: View, rows: list[int], depth: int, step: int) -> Plan:
+    def _next(self, view: View, rows: list[int], depth: int, step: int, along: tuple[int, ...] = (0,)) -> Plan:
         """The next rows for those that run and the baseline; fewer than ``step`` where the calls end."""
         if self.strict:
             step = max(step, WARM_STRICT if depth == 0 else BLOCK_STRICT)
         room = len(view.dev) if math.isinf(view.calls_left) else int(view.calls_left // (len(rows) + 1))
         goal = min(len(view.dev), depth + min(step, room))
-        return Plan(tuple(cohort.spread((0, *rows), np.arange(goal), view)))
+        return Plan(tuple(cohort.spread((*along, *rows), np.arange(goal), view)))
 
 
 def _ranked(view: View, look: Look) -> list[int]:
-    """Those that ran, the baseline apart: the deepest first, then by paired difference."""
-    deltas = view.deltas()
-    deep = view.asked.sum(axis=1)
-    ran = [v for v in look.rows if v != 0]
-    return sorted(ran, key=lambda v: (-deep[v], -deltas[v] if deltas[v] == deltas[v] else np.inf, v))
+    """Those that ran, the baseline apart: the deepest first, then by their means."""
+    deep, value = view.asked.sum(axis=1), dict(zip(look.rows, look.values.tolist(), strict=True))
+    return sorted((v for v in look.rows if v != 0), key=lambda v: (-deep[v], -value[v], v))
 
 
 def _over(view: View, ranked: list[int], leader: int, more: int) -> Plan:

@@ -26,12 +26,12 @@ from promptlab.replay.sweep import Row, Sweep, chosen, loaded, sweep
 
 CALM = Sweep(specs("halving,uniform,ranks,ucb,top_two"), (3.0, 5.0, 10.0, 20.0, 40.0))
 KINDS = ("gepa", "fcot")
+FEWEST = 15  # distinct variants
 
 
 def ratios(title: str, folder: Path, plan: Sweep) -> None:
     """A table of regret shares, and of their ratios to halving."""
-    matrices, _ = chosen([folder], plan, 0.02)
-    matrices = [each for each in matrices if each.name.startswith(KINDS)]
+    matrices = used(folder, plan)
     rows = sweep(matrices, plan, lambda _: None)
     print(f"\n{title}: regret share (ratio to halving), {plan.reps} repetitions")
     for kind in KINDS:
@@ -47,6 +47,12 @@ def ratios(title: str, folder: Path, plan: Sweep) -> None:
             )
 
 
+def used(folder: Path, plan: Sweep) -> list[Matrix]:
+    """The matrices with something to find among at least 15 distinct variants."""
+    matrices, _ = chosen([folder], plan, 0.02)
+    return [each for each in matrices if each.name.startswith(KINDS) and len(each.scores) >= FEWEST]
+
+
 def _mean(rows: Sequence[Row], allocator: str, budget: float, column: str = "regret_share") -> float:
     found = [row[column] for row in rows if row["allocator"] == allocator and row["budget"] == budget]
     return float(np.mean(found))
@@ -55,8 +61,7 @@ def _mean(rows: Sequence[Row], allocator: str, budget: float, column: str = "reg
 def claims(folder: Path, reps: int) -> None:
     """What the races claim at the price of which share of the grid."""
     plan = Sweep(specs("race,race[z=2],race[strict=true]"), (math.inf,), reps)
-    matrices, _ = chosen([folder], plan, 0.02)
-    matrices = [each for each in matrices if each.name.startswith(KINDS)]
+    matrices = used(folder, plan)
     width = {each.name: each.scores.shape[1] for each in matrices}
     rows = sweep(matrices, plan, lambda _: None)
     print(f"\nRaces, within 1 point: share of the grid, claims kept, worst matrix; {reps} repetitions")
