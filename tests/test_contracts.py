@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import random
 import sys
 import time
@@ -55,6 +56,12 @@ OURS = [name for name in PROPOSERS if not MISSING.get(name)]
 PROPOSING = [*OURS, "own_search:backwards"]
 ALLOCATING = [*ALLOCATORS, "own_search:one_by_one"]
 PAIRS = list(itertools.product(PROPOSING, ALLOCATING))
+EXPLORING = bool(os.environ.get("PROMPTLAB_EXPLORE"))
+SOME = [
+    pair
+    for place, pair in enumerate(PAIRS)
+    if EXPLORING or (place // len(ALLOCATING) + place % len(ALLOCATING)) % 3 == 0  # every one of both, not every pair
+]
 POINTS = tuple(
     name for name in ("grid", "random", "tpe") if name in OURS
 )  # proposers of nothing but points of the space
@@ -141,7 +148,7 @@ def test_every_proposer_finds_something_new_in_the_course_of_a_search(name: str,
     assert name.partition(":")[0].removesuffix("_search") in origins
 
 
-@pytest.mark.parametrize("names", PAIRS, ids="-".join)
+@pytest.mark.parametrize("names", SOME, ids="-".join)
 def test_every_pair_is_pure_in_view_and_generator(names: tuple[str, str], tmp_path: Path) -> None:
     """On views of a run: the same plan and the same proposals again, and the view is left as it was."""
     proposer, allocator = pair(names, tmp_path)
@@ -161,7 +168,7 @@ def test_every_pair_is_pure_in_view_and_generator(names: tuple[str, str], tmp_pa
         assert held == [view.scores.tobytes(), view.asked.tobytes(), view.live.tobytes(), dict(view.wrong)]
 
 
-@pytest.mark.parametrize("names", PAIRS, ids="-".join)
+@pytest.mark.parametrize("names", SOME, ids="-".join)
 def test_every_pair_resumes_from_any_prefix_of_the_log_to_the_same_end(names: tuple[str, str], tmp_path: Path) -> None:
     """Killed in mid-round or between rounds: what was answered is not asked again, and the end is the same."""
     whole = World(calls=133 if zlib.crc32("-".join(names).encode()) % 2 else 300)
