@@ -88,7 +88,8 @@ async def _wired(prepared: Prepared, run: str, store: Store, watch: Watch, opene
             return await execute(prepared, run, lanes, store, watch, opened)
     finally:
         if lanes is not None:
-            store.note("left_out", lanes.left_out)
+            if lanes.left_out:  # what an earlier session learnt stays true where this one asked nothing
+                store.note("left_out", (store.fact("left_out") or {}) | lanes.left_out)
             for note in lanes.notes():
                 sys.stderr.write(note + "\n")
 

@@ -18,6 +18,8 @@ import pytest
 from fault_server import FaultServer, Reply, error, ok, raw
 from small_project import answer, mine, repeated, tables, write
 
+from promptlab.api import Experiment
+
 KEY = "top-secret-key-0123456789"
 HTML = raw("<html><title>Sign in</title></html>")
 Misbehaviour = Callable[[int], Reply | None]
@@ -160,3 +162,19 @@ def test_what_a_prompt_brings_upon_itself_is_its_row_s_status_and_no_error(serve
     assert set(fates) == {"ok", *ROWS}
     assert not any(float(row["score"]) for row in rows if row["status"] != "ok")
     assert not any(row["error"] for row in rows)
+
+
+def test_what_was_left_out_stays_in_the_manifest_of_a_run_that_asks_nothing_more(tmp_path: Path) -> None:
+    def picky(body: Any) -> Reply:
+        if "temperature" in body:
+            return error(400, "Unsupported value: 'temperature'", code="unsupported_value", param="temperature")
+        return ok("red")
+
+    with FaultServer() as server:
+        server.default = picky
+        path = write(tmp_path, server.url)
+        path.write_text(path.read_text().replace("temperature: 0, ", ""))
+        for _ in range(2):
+            run = Experiment.load(path).mine()
+            told = json.loads((run.folder / "manifest.json").read_text())["left_out"]
+            assert told == {server.url: {"tiny": ["temperature"]}}

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Protocol, Self
 
+from promptlab.endpoint.redact import shown
 from promptlab.records import Call, Endpoint, Request
 
 
@@ -53,8 +54,10 @@ class Router:
 
     @property
     def left_out(self) -> dict[str, dict[str, tuple[str, ...]]]:
-        """By endpoint and model id, the defaults of promptlab's own that were rejected and are not sent."""
-        return {endpoint.identity: dict(lane.left_out) for endpoint, lane in self._lanes.items() if lane.left_out}
+        """By endpoint (as it may be shown) and model id, the defaults of promptlab's own that were rejected."""
+        return {
+            shown(endpoint.identity): dict(lane.left_out) for endpoint, lane in self._lanes.items() if lane.left_out
+        }
 
     def notes(self) -> tuple[str, ...]:
         """What people should know of how the endpoints were asked; whole once they are closed."""
