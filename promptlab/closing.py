@@ -30,16 +30,21 @@ def closed(view: View, plan: Plan, repeats: int, rows: Sequence[Kept | None], ad
         asked[v, i] = True
         if answers is not None:
             answers[v, i] = next((row.answer for row in found if row.answer is not None), None)
-    more = len(admitted)
+    wrong = _wrong(view, plan, repeats, rows, scores)
+    after = replace(view, scores=scores, asked=asked, answers=answers, wrong=wrong, round=view.round + 1)
+    return joined(after, admitted)
+
+
+def joined(view: View, variants: Sequence[Variant]) -> View:
+    """The view with these variants as new rows at the end, nothing of them asked."""
+    shape = (len(variants), len(view.dev))
     return replace(
         view,
-        variants=(*view.variants, *admitted),
-        scores=np.vstack([scores, np.full((more, scores.shape[1]), np.nan)]),
-        asked=np.vstack([asked, np.zeros((more, asked.shape[1]), dtype=bool)]),
-        live=np.concatenate([view.live, np.ones(more, dtype=bool)]),
-        answers=None if answers is None else np.vstack([answers, np.full((more, scores.shape[1]), None, object)]),
-        wrong=_wrong(view, plan, repeats, rows, scores),
-        round=view.round + 1,
+        variants=(*view.variants, *variants),
+        scores=np.vstack([view.scores, np.full(shape, np.nan)]),
+        asked=np.vstack([view.asked, np.zeros(shape, dtype=bool)]),
+        live=np.concatenate([view.live, np.ones(len(variants), dtype=bool)]),
+        answers=None if view.answers is None else np.vstack([view.answers, np.full(shape, None, object)]),
     )
 
 

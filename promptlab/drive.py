@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
+from promptlab.commits import Commits
 from promptlab.errors import CallFailed, EndpointUnusable, Interrupted
 from promptlab.meter import Cost, Meter
 from promptlab.records import Call, Flow, Request
@@ -16,6 +17,7 @@ AHEAD = 64
 
 T = TypeVar("T")
 K = TypeVar("K")
+Step: TypeAlias = Request | tuple[Request, ...] | Awaitable[Any]
 
 
 class Transport(Protocol):
@@ -75,7 +77,7 @@ class Driver:
         self._failed: set[str] = set()
         self._hits = 0
         self._seats = asyncio.Semaphore(transport.width)
-        self._fresh: list[tuple[Call, asyncio.Future[None]]] = []  # made, and in the log before the loop's next turn
+        self._commits = Commits(log.record, halt, lambda: self._seats.release())  # noqa: PLW0108 - each run's own
 
     async def run(self, flows: Iterable[Flow[T]], keep: Callable[[int, T, tuple[Call, ...]], K]) -> list[K | None]:
         """What ``keep`` made of each flow's place, value and calls, in plan order.
@@ -128,19 +130,23 @@ class Driver:
     async def _drive(self, flow: Flow[T]) -> tuple[T, tuple[Call, ...]]:
         calls: list[Call] = []
         try:
-            step: Request | Awaitable[Any] = next(flow)
+            step: Step = next(flow)
             while True:
                 value, error = await self._answer(step, calls)
                 step = flow.send(value) if error is None else flow.throw(error)
         except StopIteration as stop:
             return stop.value, tuple(calls)
 
-    async def _answer(self, step: Request | Awaitable[Any], calls: list[Call]) -> tuple[Any, Exception | None]:
+    async def _answer(self, step: Step, calls: list[Call]) -> tuple[Any, Exception | None]:
         """What the flow is to be sent, or what is to be raised in it. A call joins ``calls``."""
         if isinstance(step, Request):
             call = await self._ask(step)
             calls.append(call)
             return call.completion, None if call.completion is not None else CallFailed(call.error)
+        if isinstance(step, tuple):
+            several = await self._ask_all(step)
+            calls.extend(several)
+            return tuple(each.completion or CallFailed(each.error) for each in several), None
         try:
             return await step, None
         except Exception as error:  # noqa: BLE001 - a user's coroutine may raise anything; its flow says what it means
@@ -150,10 +156,46 @@ class Driver:
         held = await self.meter.admit(request)
         if held is None:
             raise _Stopped
+        return await self._started(request, held)
+
+    async def _ask_all(self, requests: Sequence[Request]) -> list[Call]:
+        """The calls of requests that go out side by side, in their order. If one raises, the others land first.
+
+        They are admitted in one turn, each as soon as it fits, so that a short budget makes them follow one another.
+        """
+        crew: list[asyncio.Future[Call]] = []
+        try:
+            async with self.meter.turn():
+                for request in requests:
+                    held = await self.meter.admitted(request)
+                    if held is None:
+                        break
+                    crew.append(asyncio.ensure_future(self._started(request, held)))
+                    crew[-1].add_done_callback(self._noticed)
+            await asyncio.gather(*crew, return_exceptions=True)
+        finally:
+            for each in crew:
+                each.cancel()
+            await asyncio.gather(*crew, return_exceptions=True)
+        if len(crew) < len(requests):
+            raise _Stopped
+        return [each.result() for each in crew]
+
+    def _noticed(self, done: asyncio.Future[Call]) -> None:
+        """Stop at once for what one of several raised: the others may take long to land."""
+        error = None if done.cancelled() else done.exception()
+        if isinstance(error, Exception) and not isinstance(error, _Stopped):
+            self.halt(error)
+
+    def _started(self, request: Request, held: Cost) -> Awaitable[Call]:
+        """The call of an admitted request. It is known to be in flight before anything else can ask for its key."""
         if not held.calls:
-            return await self._again(request)
-        call: Call | None = None
+            return self._again(request)
         flying = self._flying[request.key] = asyncio.get_running_loop().create_future()
+        return self._fly(request, held, flying)
+
+    async def _fly(self, request: Request, held: Cost, flying: asyncio.Future[Call]) -> Call:
+        call: Call | None = None
         try:
             known = self.log.found(request.key)
             call = await self._at_list_price(request, known) if known else await self._send(request, held)
@@ -164,7 +206,7 @@ class Driver:
             raise
         finally:
             self._land(request.key, held, call, flying)
-        return call
+        return call if call.purpose == request.purpose else replace(call, purpose=request.purpose)
 
     def _land(self, key: str, held: Cost, call: Call | None, flying: asyncio.Future[Call]) -> None:
         del self._flying[key]
@@ -180,7 +222,7 @@ class Driver:
         call = await asyncio.shield(flying) if flying else self.log.known(request.key)
         if call is None:  # it failed meanwhile
             return await self._ask(request)
-        return replace(await self._at_list_price(request, call), cached=True)
+        return replace(await self._at_list_price(request, call), cached=True, purpose=request.purpose)
 
     async def _at_list_price(self, request: Request, call: Call) -> Call:
         """A known call at today's price: what an answer cost then is not what it costs."""
@@ -200,36 +242,9 @@ class Driver:
         except BaseException:
             self._seats.release()
             raise
-        await self._recorded(call)
+        await self._commits.add(call)
         self._count(call)
         return call
-
-    def _recorded(self, call: Call) -> asyncio.Future[None]:
-        """Done when the log has the call: those that come in one turn of the loop are committed together."""
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[None] = loop.create_future()
-        if not self._fresh:
-            loop.call_soon(self._commit)
-        self._fresh.append((call, done))
-        return done
-
-    def _commit(self) -> None:
-        """Keep the calls, then free their seats: a kill costs what is in flight, no more.
-
-        Whoever waits for a seat goes first; what the answers are worth can wait.
-        """
-        fresh, self._fresh = self._fresh, []
-        error: Exception | None = None
-        try:
-            self.log.record(*(call for call, _ in fresh))
-        except Exception as failure:  # noqa: BLE001 - raised in whoever waits for it
-            error = failure
-            self.halt(error)  # before a seat is free: what would be sent now could not be kept
-        for _ in fresh:
-            self._seats.release()
-        for _, done in fresh:
-            if not done.done():
-                done.set_exception(error) if error else done.set_result(None)
 
     async def _sent(self, request: Request, held: Cost) -> Call:
         if self.halt.reason is not None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from promptlab.admit import admit
+from promptlab.closing import joined
 from promptlab.meter import Cost, cap_of, worst_case
 from promptlab.mine import draw
+from promptlab.planner import Planner
 from promptlab.power import rows_needed, smallest_difference
 from promptlab.prefix import shares
 from promptlab.prepare import Prepared
@@ -19,7 +22,7 @@ from promptlab.records import Flow, Request, Variant
 from promptlab.reserve import check_reserve, reserve
 from promptlab.space import Space
 from promptlab.tokens import count_messages
-from promptlab.turns import turns
+from promptlab.turns import Turns
 from promptlab.view import Plan, View
 
 COUNTED = 20_000  # points up to which holes are counted
@@ -68,16 +71,15 @@ class Forecast:
 def forecast(prepared: Prepared) -> Forecast:
     """Walk the rounds with every score equal; render a sample of what they would ask."""
     experiment, rows = prepared.experiment, prepared.rows
-    repeats, finalists = experiment.search.repeats, experiment.search.finalists
-    held = reserve(prepared.task, rows.test, repeats, cap_of(experiment.search.budget))
-    check_reserve(prepared, held(prepared.view()))
-    cap = experiment.search.budget.calls
-    reserved = (1 + min(finalists, prepared.space.size)) * len(rows.test) * repeats
-    left = math.inf if cap is None else max(0, cap - reserved)
+    repeats, cap = experiment.search.repeats, experiment.search.budget.calls
+    held = reserve(prepared.task, rows.test, repeats, cap_of(experiment.search.budget))(prepared.start())
+    repeats *= prepared.task.calls  # what one cell takes
+    check_reserve(prepared, held)
+    left = math.inf if cap is None else max(0, cap - held.calls)
     walk = _walk(prepared, left)
     view, cells = walk.view, walk.cells
     search_calls = int(min(len(cells) * repeats + walk.meta, left))
-    seats = min(finalists, len(view.variants) - 1)
+    seats = min(view.finalists, len(view.variants) - 1)
     test_calls = (1 + seats) * len(rows.test) * repeats
     tokens_in, cost, (shared, behind) = _sampled(prepared, view, cells)
     priced = all(model.price is not None for model in experiment.models)
@@ -126,29 +128,19 @@ def _walk(prepared: Prepared, left: float) -> _Walk:
 
     A stand-in is the baseline under a name of its own: it is asked what a new variant would be.
     """
-    experiment = prepared.experiment
-    seed, allocate, proposers = experiment.seed, prepared.allocator, prepared.proposers
-    view = replace(prepared.view(), calls_left=left / experiment.search.repeats)
+    experiment, proposers = prepared.experiment, prepared.proposers
+    seed, repeats = experiment.seed, experiment.search.repeats
+    view = replace(prepared.start(), calls_left=left / (repeats * prepared.task.calls))
+    planner = Planner(prepared.allocator, partial(draw, seed, "allocate"), prepared.design)
+    turns = Turns(proposers, experiment.search.shares)
     cells: list[tuple[int, int]] = []
-    seats = [0] * len(proposers)
-    shares = [  # whoever is asked at the end needs answers
-        0.0 if getattr(each, "closing", False) else share
-        for each, share in zip(proposers, experiment.search.shares, strict=True)
-    ]
-    shares = shares if any(shares) else [*experiment.search.shares]
     wanted = meta = 0
     while True:
-        plan = allocate(view, draw(seed, "allocate", view.round))
+        plan = planner.plan(view)
         fresh = [(v, i) for v, i in plan.cells if not view.asked[v, i]]
-        more = turns(plan.want, shares, seats)
-        seats = [had + got for had, got in zip(seats, more, strict=True)]
-        proposed: list[Variant | None] = []
-        written = 0
-        for place, (count, proposer) in enumerate(zip(more, proposers, strict=True)):
-            if count:
-                found = _proposed(proposing(proposer, count, view, draw(seed, f"propose {place}", view.round)))
-                written += count if found is None else 0
-                proposed += found or ()
+        wants = bool(plan.cells or plan.want)  # whoever is asked when all is scored needs answers
+        more = turns.seats(plan) if wants else None
+        proposed, written = _round(prepared, view, more or ())
         written = int(min(written, FORESEEN - meta, max(0.0, view.calls_left - len(fresh))))
         new = (*admit(view, proposed, prepared.door).admitted, *_stand_ins(view.variants[0], meta, written))
         if not fresh and not new:
@@ -158,6 +150,19 @@ def _walk(prepared: Prepared, left: float) -> _Walk:
         meta += written
         view = _after(view, plan, fresh, new)
         view = replace(view, calls_left=max(0.0, view.calls_left - written))
+
+
+def _round(prepared: Prepared, view: View, seats: Sequence[int]) -> tuple[list[Variant | None], int]:
+    """What those proposers give that ask no model, and how many variants the others are asked for."""
+    proposed: list[Variant | None] = []
+    written = 0
+    for place, (count, proposer) in enumerate(zip(seats, prepared.proposers, strict=False)):
+        if count:
+            rng = draw(prepared.experiment.seed, f"propose {place}", view.round)
+            found = _proposed(proposing(proposer, count, view, rng))
+            written += count if found is None else 0
+            proposed += found or ()
+    return proposed, written
 
 
 def _stand_ins(baseline: Variant, first: int, count: int) -> list[Variant]:
@@ -182,17 +187,8 @@ def _after(view: View, plan: Plan, fresh: Sequence[tuple[int, int]], new: Sequen
     if fresh:
         rows, columns = zip(*fresh, strict=True)
         asked[rows, columns], scores[rows, columns] = True, 0.0
-    more = len(new)
-    return replace(
-        view,
-        variants=(*view.variants, *new),
-        scores=np.vstack([scores, np.full((more, scores.shape[1]), np.nan)]),
-        asked=np.vstack([asked, np.zeros((more, asked.shape[1]), dtype=bool)]),
-        live=np.concatenate([live, np.ones(more, dtype=bool)]),
-        answers=None if view.answers is None else np.vstack([view.answers, np.full((more, scores.shape[1]), None)]),
-        round=view.round + 1,
-        calls_left=max(0.0, view.calls_left - len(fresh)),
-    )
+    left = max(0.0, view.calls_left - len(fresh))
+    return joined(replace(view, live=live, asked=asked, scores=scores, round=view.round + 1, calls_left=left), new)
 
 
 def _sampled(prepared: Prepared, view: View, cells: list[tuple[int, int]]) -> tuple[float, Cost, tuple[float, float]]:
@@ -205,7 +201,9 @@ def _sampled(prepared: Prepared, view: View, cells: list[tuple[int, int]]) -> tu
         messages = prompt.messages(view.dev[i])
         count, _ = count_messages(messages, prompt.model.id)
         tokens.append(count)
-        costs.append(_cost(prompt.request(messages), count))
+        asked = prepared.task.requests(view.variants[v], view.dev[i])
+        parts = [_cost(each, count if place == 0 else len(each.content) // 4) for place, each in enumerate(asked)]
+        costs.append(sum(parts, Cost()) * (1 / len(parts)))
         if len(view.dev) > 1:
             shared.append(count * np.array(shares(messages, prompt.messages(view.dev[i - 1]))))
     n = len(costs)

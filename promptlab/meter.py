@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,14 +124,22 @@ class Meter:
             if taken.within(self._room):
                 self._taken = taken
                 return self._held(key, worst)
+        async with self.turn():
+            return await self.admitted(request)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """The plan's order: first come, first served. Whoever has its turn may have several requests ``admitted``."""
         self._queue += 1
         try:
-            async with self._turn:  # first come, first served: the plan's order
-                return await self._admitted(request, key)
+            async with self._turn:
+                yield
         finally:
             self._queue -= 1
 
-    async def _admitted(self, request: Request, key: bytes) -> Cost | None:
+    async def admitted(self, request: Request) -> Cost | None:
+        """As ``admit``, within a turn."""
+        key = _short(request.key)
         if self._shut:
             return None
         if key in self._keys:

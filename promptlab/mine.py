@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -14,14 +15,16 @@ import numpy as np
 from promptlab.admit import Door, Refused, admit
 from promptlab.allocators import Allocator
 from promptlab.closing import closed
+from promptlab.design import Design
 from promptlab.drive import Driver
 from promptlab.errors import EndpointUnusable
 from promptlab.kept import Kept, Predictions, keep
 from promptlab.meter import Cost
+from promptlab.planner import Planner
 from promptlab.proposers import Proposer
 from promptlab.proposing import Proposed, proposing
 from promptlab.records import Call, Example, Flow, Prediction, Variant
-from promptlab.turns import turns
+from promptlab.turns import Turns
 from promptlab.view import Plan, View
 
 Predict = Callable[[Variant, Example, int], Flow[Prediction]]
@@ -34,9 +37,11 @@ class Rules:
     proposers: tuple[Proposer, ...]
     allocator: Allocator
     shares: tuple[float, ...] = ()
+    design: Design | None = None
     door: Door | None = None
     seed: int = 7
     repeats: int = 1
+    calls: int = 1  # that one cell takes: its own and those of its metrics
     max_errors: float = 0.02
     unit: Cost = field(default_factory=lambda: Cost(1))  # what one call may cost, before any was made
     reserve: Callable[[View], Cost] = lambda _: Cost()
@@ -53,7 +58,7 @@ class Search:
 
     view: View
     predictions: Predictions
-    fell: Mapping[int, int]
+    fell: dict[int, int]
     refused: Refused
 
 
@@ -63,47 +68,43 @@ def draw(seed: int, role: str, number: int) -> np.random.Generator:
 
 
 async def mine(view: View, rules: Rules, predict: Predict, driver: Driver) -> Search:
-    """Rounds until the allocator wants nothing more, or the budget is spent."""
-    rows = Predictions()
-    fell: dict[int, int] = {}
-    refused: Refused = {}
-    seats = [0] * len(rules.proposers)
+    """Rounds until nothing more is wanted, or two in a row brought nothing: the budget is spent, or nobody has more.
+
+    One such round may be a space of one point.
+    """
+    found = Search(view, Predictions(), {}, {})
+    planner = Planner(rules.allocator, partial(draw, rules.seed, "allocate"), rules.design)
+    turns = Turns(rules.proposers, rules.shares)
     idle = 0
-    last = [int(getattr(each, "closing", False)) for each in rules.proposers]
-    given = rules.shares or (1.0,) * len(last)
-    shares = [0.0 if late else share for late, share in zip(last, given, strict=True)]
-    shares = shares if any(shares) else [*given]
-    while True:
+    while idle < 2:
         driver.meter.reserved = rules.reserve(view)
-        view = replace(view, calls_left=_calls_left(driver, rules.unit) / rules.repeats)
-        plan = rules.allocator(view, draw(rules.seed, "allocate", view.round))
-        live = view.live.copy()
-        live[list(plan.dropped)] = False
-        fell |= dict.fromkeys(plan.dropped, view.round)
-        view = replace(view, live=live)
-        closing = not plan.cells and not plan.want
-        if closing and not any(last):
+        view = replace(view, calls_left=_calls_left(driver, rules.unit) / (rules.repeats * rules.calls))
+        plan = planner.plan(view)
+        view = _dropped(view, plan)
+        found.fell.update(dict.fromkeys(plan.dropped, view.round))
+        seats = turns.seats(plan)
+        if seats is None:
             break
         rules.opened(view, plan)
-        more = last if closing else turns(plan.want, shares, seats)
-        last = [0] * len(last) if closing else last  # asked once, when all is scored
-        seats = [had + got for had, got in zip(seats, more, strict=True)]
-        proposed, scored = await _round(view, plan, more, rules, predict, driver)
+        proposed, scored = await _round(view, plan, seats, rules, predict, driver)
         admission = admit(view, (variant for each in proposed for variant in each.variants), rules.door)
-        for part in (admission.refused, *(each.refused for each in proposed)):
-            _add(refused, part)
-        done = Predictions(row for row in scored if row is not None)
-        rows.extend(row for row in scored if row is not None)
+        _add(found.refused, [admission.refused, *(each.refused for each in proposed)])
+        done = [row for row in scored if row is not None]
+        found.predictions.extend(done)
         view = closed(view, plan, rules.repeats, scored, admission.admitted)
-        rules.closed(view, plan, done)
+        rules.closed(view, plan, Predictions(done))
         idle = 0 if done or admission.admitted else idle + 1
-        if idle == 2:  # the budget is spent, or nobody has anything new; once may be a space of one point
-            break
-    return Search(view, rows, fell, refused)
+    return replace(found, view=view)
 
 
-def _add(refused: Refused, more: Refused) -> None:
-    for reason, said in more.items():
+def _dropped(view: View, plan: Plan) -> View:
+    live = view.live.copy()
+    live[list(plan.dropped)] = False
+    return replace(view, live=live)
+
+
+def _add(refused: Refused, parts: Iterable[Refused]) -> None:
+    for reason, said in chain.from_iterable(part.items() for part in parts):
         refused.setdefault(reason, {**said, "count": 0})["count"] += said["count"]
 
 

@@ -13,18 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from promptlab import capabilities, slots
+from promptlab import capabilities, design, slots
 from promptlab.admit import MORE, Door
 from promptlab.alike import alike
 from promptlab.allocators import Allocator
 from promptlab.check import check_answers, check_bank, check_metrics, check_proposers, check_rows, check_templates
+from promptlab.closing import joined
 from promptlab.errors import BadInput, Problem, ordered
 from promptlab.experiment import Experiment, canonical, missing_keys, read_draft
 from promptlab.folder import project_of
 from promptlab.grams import Grams, grams
 from promptlab.importing import source_of
 from promptlab.inputs import Inputs, caught, read_inputs
-from promptlab.metrics.accepted import text_of
+from promptlab.metrics.accepted import singly, text_of
+from promptlab.mine import draw
 from promptlab.predict import Label, Task, predict
 from promptlab.proposers import Proposer
 from promptlab.records import Example, Variant
@@ -85,6 +87,17 @@ class Prepared:
         return min(most, self.space.size) if inside else most
 
     @cached_property
+    def design(self) -> design.Design | None:
+        """What is scored before the search begins."""
+        size = self.experiment.search.design
+        rng = draw(self.experiment.seed, "design", 0)
+        return None if size is None else design.drawn(self.view(), size, rng, self.door)
+
+    def start(self) -> View:
+        """The view of the first round: the design's variants beside the baseline."""
+        return self.view() if self.design is None else joined(self.view(), self.design.variants)
+
+    @cached_property
     def door(self) -> Door:
         """What new variants have to pass."""
         return Door(self.task, self.rows.dev[:MORE], self._secrets, self.experiment.search.longest)
@@ -122,6 +135,7 @@ def prepare(experiment: Experiment, limit: int | None = None, *, test: bool = Tr
         params=slots.fixed(experiment),
     )
     baseline = slots.baseline(experiment, space, files.templates)
+    task = replace(task, baseline=baseline)
     strategy = (*files.proposers, files.allocator)
     prepared = Prepared(
         experiment=experiment,
@@ -177,6 +191,7 @@ def _checked(
     space: Space | None = caught(problems, lambda: slots.build(experiment, templates, bank, labels), None)
     if rows is not None and space is not None and not problems:
         problems += check_proposers(experiment, files.proposers, space, rows, bank)
+        problems += design.problems(experiment, space, len(rows.dev))
     if rows is not None and not problems:
         problems += check_answers(experiment, templates, rows, labels, parser)
     return space
@@ -186,12 +201,12 @@ def _labels(experiment: Experiment, examples: Iterable[Example]) -> tuple[Label,
     """The labels: as the experiment lists them, else what the column holds if that is a set of labels at all."""
     if experiment.data.labels is not None:
         return tuple(Label(each.name, each.description) for each in experiment.data.labels)
-    answers = [answer for example in examples for answer in example.answers]
+    answers = singly(answer for example in examples for answer in example.answers)
     plain = [text_of(answer) for answer in answers if isinstance(answer, (str, int))]
     names = sorted(set(plain))
     few = len(names) <= 50 and len(answers) >= 5 * len(names) and len(plain) == len(answers)
     texts = all(isinstance(answer, str) for answer in answers)  # numbers are classes only where that is said
-    if experiment.answer == "label" or (few and texts):
+    if experiment.answer in ("label", "labels") or (few and texts):
         return tuple(Label(name) for name in names)
     return ()
 

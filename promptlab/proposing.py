@@ -18,9 +18,9 @@ from promptlab.view import View
 
 @dataclass(frozen=True, slots=True)
 class Proposed:
-    """What a proposer gave: None in place of a text that lost something. ``refused``: what failed calls cost."""
+    """What a proposer gave. ``refused``: texts that lost something, and what failed calls cost."""
 
-    variants: tuple[Variant | None, ...]
+    variants: tuple[Variant, ...]
     refused: Refused = field(default_factory=dict)
 
 
@@ -31,7 +31,8 @@ def proposing(proposer: Proposer, n: int, view: View, rng: np.random.Generator) 
     """
     try:
         found = yield from proposer(n, view, rng)
-        return Proposed(_variants(found)[:n])
+        given = _variants(found)[:n]
+        return Proposed(tuple(each for each in given if each is not None), _lost(proposer, given.count(None)))
     except CallFailed as error:
         return Proposed((), {"failed": {"count": n, "example": f"{name_of(proposer)}, round {view.round}: {error}"}})
     except (PromptlabError, GeneratorExit):
@@ -40,6 +41,11 @@ def proposing(proposer: Proposer, n: int, view: View, rng: np.random.Generator) 
         what = f"the proposer `{name_of(proposer)}` failed in round {view.round}: {type(error).__name__}: {error}"
         remedy = "Mend it and run the same command: every answer so far is kept."
         raise BadInput(Problem(what, remedy=remedy)) from error
+
+
+def _lost(proposer: Proposer, count: int) -> Refused:
+    what = f"{name_of(proposer)}: an open text that is empty, or has not each mark of its option once"
+    return {"placeholder": {"count": count, "example": what}} if count else {}
 
 
 def _variants(found: Any) -> tuple[Variant | None, ...]:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Awaitable, Generator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, Self, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 T = TypeVar("T")
 
@@ -24,11 +24,18 @@ Method = Literal["prompting", "rag", "fine-tuning", "rag+fine-tuning"]
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A piece of text that a retriever found, or that a row brought along."""
+    """A piece of text that a retriever found, or that a row brought along.
+
+    ``source`` is the document that it is from, ``start`` and ``end`` the characters that it has of it.
+    """
 
     id: str
     text: str
     score: float = 0.0
+    title: str = ""
+    source: str = ""
+    start: int = 0
+    end: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,7 @@ class Example:
 
     ``inputs`` are the columns a template may read; ``weight`` multiplies the row's score in means; ``group`` names
     rows that belong together (one customer, one document); ``row`` is the 1-based data row in its file, for messages.
+    ``gold`` names the passages or documents that hold the answer, as far as that is known.
     """
 
     id: str
@@ -46,6 +54,7 @@ class Example:
     weight: float = 1.0
     passages: tuple[Passage, ...] = ()
     row: int = 0
+    gold: tuple[str, ...] = ()
 
     @property
     def answers(self) -> tuple[Any, ...]:
@@ -61,25 +70,6 @@ class Message:
 
     role: Role
     content: str
-
-
-class Rewritten(str):
-    """The value of an open slot that a proposer wrote: the text that stands where ``option`` has its own.
-
-    What is no text in the option travels in it as tokens ``⟦1⟧``, ``⟦2⟧``, ...
-    """
-
-    __slots__ = ("option",)
-    option: str
-
-    def __new__(cls, text: str, option: str) -> Self:
-        """The text ``text`` for the option ``option``."""
-        made = super().__new__(cls, text)
-        made.option = option
-        return made
-
-    def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]  # copies keep the option
-        return str(self), self.option
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,8 +282,8 @@ class Budget:
     minutes: float | None = None
 
 
-Flow: TypeAlias = Generator["Request | Awaitable[Any]", Any, T]
+Flow: TypeAlias = Generator["Request | tuple[Request, ...] | Awaitable[Any]", Any, T]
 """Whatever needs a model: yields Requests, is sent Completions (CallFailed is thrown in), returns its value.
 
-A flow may also yield an awaitable (a user's async metric) and is sent what it gives.
+A tuple of them goes out side by side and is sent a tuple, CallFailed in it; an awaitable is sent what it gives.
 """

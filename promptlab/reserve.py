@@ -22,15 +22,14 @@ def reserve(task: Task, test: Sequence[Example], repeats: int, cap: Cost) -> Cal
         if variant.members:
             return sum(map(bound, variant.members), Cost())
         if variant.id not in known:
-            prompt = task.prompt(variant)
-            costs = [worst_case(prompt.request(prompt.messages(example))) for example in test]
+            costs = [worst_case(each) for example in test for each in task.requests(variant, example)]
             known[variant.id] = sum(costs, Cost()) * repeats
         return known[variant.id]
 
     def held(view: View) -> Cost:
-        seats = min(view.finalists, max(view.space.size, len(view.variants) - 1))
+        seats = view.finalists
         wide = max(len(variant.members) for variant in view.variants)  # at most one ensemble is a finalist
-        calls = (seats + 1 + max(0, wide - 1)) * len(test) * repeats
+        calls = (seats + 1 + max(0, wide - 1)) * len(test) * repeats * task.calls
         if counted or not test:
             return Cost(calls)
         costs = [bound(view.variants[v]) for v in range(1, len(view.variants)) if view.live[v]] or [
@@ -45,16 +44,25 @@ def reserve(task: Task, test: Sequence[Example], repeats: int, cap: Cost) -> Cal
 
 
 def check_reserve(prepared: Prepared, held: Cost) -> None:
-    """Raise BadInput where the budget cannot pay for the test and a first call."""
-    cap = cap_of(prepared.experiment.search.budget)
+    """Raise BadInput where the budget cannot pay for the test, and for the design or a first call beside it."""
+    experiment = prepared.experiment
+    cap = cap_of(experiment.search.budget)
+    design = prepared.design
+    block = design.calls * experiment.search.repeats if design else 0
+    if design and held.calls + block > cap.calls:
+        what = (
+            f"the budget cannot pay for the design: {len(design.ids)} variants on {len(design.examples)} rows take "
+            f"{block:,} calls, and {held.calls:,.0f} of {cap.calls:,.0f} are set aside for the test"
+        )
+        remedy = "Raise search.budget.calls, or lower search.design."
+        raise BadInput(experiment.problem(("search", "design"), what, remedy))
     if (held + Cost(1)).within(cap):
         return
-    experiment = prepared.experiment
     needs = [f"{held.calls:,.0f} calls"]
     needs += [f"{held.tokens:,.0f} tokens"] if cap.tokens < math.inf else []
     needs += [f"${held.usd:,.4f}"] if cap.usd < math.inf else []
     what = (
-        f"the budget cannot pay for the test: {experiment.search.finalists} finalists and the baseline on "
+        f"the budget cannot pay for the test: {prepared.seats} finalists and the baseline on "
         f"{len(prepared.rows.test)} test rows may take {', '.join(needs)}"
     )
     remedy = "Raise search.budget, lower search.finalists, or use --no-test."

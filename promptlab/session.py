@@ -14,14 +14,15 @@ from promptlab.answered import Answered, answered
 from promptlab.drive import Driver, Halt, Log, Transport
 from promptlab.errors import Interrupted
 from promptlab.final import Choice, choose, score_test
+from promptlab.findings import Findings
+from promptlab.measured import measured
 from promptlab.meter import Cost, Meter, cap_of, worst_case
 from promptlab.mine import Rules, mine
 from promptlab.pareto import served
 from promptlab.predict import predict
 from promptlab.prepare import Prepared
-from promptlab.records import Call, Example, Flow, Phase, Prediction, Split, Variant
+from promptlab.records import Call, Example, Flow, Phase, Prediction, Variant
 from promptlab.reserve import check_reserve, reserve
-from promptlab.results import Findings
 from promptlab.view import Plan, View
 
 
@@ -75,9 +76,12 @@ class Unwatched:
 
 
 async def execute(
-    prepared: Prepared, run: str, transport: Wire, log: Ledger, watch: Watch, test_opened: Callable[[], None]
+    prepared: Prepared, run: str, transport: Wire, log: Ledger, watch: Watch, test_opened: Callable[[], int]
 ) -> Findings:
-    """Search, choose, test. Raises Interrupted, EndpointUnusable or BadInput; every answer is in the log by then."""
+    """Search, choose, test. ``test_opened`` is told when test is read, and says how many runs have read it.
+
+    Raises Interrupted, EndpointUnusable or BadInput; every answer is in the log by then.
+    """
     experiment, task, rows = prepared.experiment, prepared.task, prepared.rows
     search = experiment.search
     meter = Meter(cap_of(search.budget), log.spent())
@@ -94,7 +98,8 @@ async def execute(
         return cost
 
     def closed(view: View, plan: Plan, scored: Sequence[Prediction]) -> None:
-        log.trace(view.round - 1, _summary(view, plan, scored), _asks(scored))
+        phase: Phase = "design" if prepared.design and view.round == 1 else "search"
+        log.trace(view.round - 1, _summary(phase, view, plan, scored), _asks(scored))
         watch.closed(view, plan, scored)
 
     limit = max(model.endpoint.max_errors for model in experiment.models)
@@ -102,9 +107,11 @@ async def execute(
         proposers=prepared.proposers,
         allocator=prepared.allocator,
         shares=search.shares,
+        design=prepared.design,
         door=prepared.door,
         seed=experiment.seed,
         repeats=search.repeats,
+        calls=task.calls,
         max_errors=limit,
         unit=_unit(prepared),
         reserve=kept,
@@ -112,34 +119,40 @@ async def execute(
         closed=closed,
     )
 
-    def asking(split: Split, phase: Phase) -> Callable[[Variant, Example, int], Flow[Prediction]]:
-        return lambda variant, example, repeat: predict(task, variant, example, repeat, split, phase)
+    def mining(variant: Variant, example: Example, repeat: int) -> Flow[Prediction]:
+        phase: Phase = prepared.design.phase(variant, example) if prepared.design else "search"
+        return predict(task, variant, example, repeat, "dev", phase)
+
+    def testing(variant: Variant, example: Example, repeat: int) -> Flow[Prediction]:
+        return predict(task, variant, example, repeat, "test", "final")
 
     with _stops(halt, search.budget.minutes):
-        found = await mine(prepared.view(), rules, asking("dev", "search"), driver)
+        found = await mine(prepared.start(), rules, mining, driver)
         costs = served(found.view.variants, found.predictions, task.models, search.costs) if search.costs else None
-        choice = choose(found.view, experiment.seed, costs)
+        choice = choose(measured(found.view, task, found.predictions), experiment.seed, costs)
         tested: Sequence[Prediction] = ()
+        reads = 1
         await asyncio.sleep(0.001)  # minutes and signals that came meanwhile are heard before test is opened
         if rows.test and halt.reason is None:
-            test_opened()
+            reads = test_opened()
             watch.testing(choice, found.view, (1 + len(choice.finalists)) * len(rows.test) * search.repeats)
-            tested = await score_test(
-                found.view, choice, rows.test, asking("test", "final"), driver, search.repeats, limit
-            )
+            tested = await score_test(found.view, choice, rows.test, testing, driver, search.repeats, limit)
             log.trace(found.view.round, {"phase": "final", "cells": len(tested)}, _asks(tested))
         if halt.reason is not None:
             raise halt.reason
     who = answered(chain(found.predictions, tested))
     engine = engine_of(prepared, who)
-    return Findings(run, engine, task, found, choice, rows.test, tested, experiment.seed, who.models)
+    return Findings(
+        run, engine, task, found, choice, rows.test, tested, experiment.seed, who.models,
+        reads=reads, alone=prepared.test and not rows.test,
+    )  # fmt: skip
 
 
-def _summary(view: View, plan: Plan, scored: Sequence[Prediction]) -> dict[str, Any]:
+def _summary(phase: Phase, view: View, plan: Plan, scored: Sequence[Prediction]) -> dict[str, Any]:
     """A closed round in a few figures."""
     ranked = [v for v in view.ranking() if v != 0 and view.asked[v].any()]
     return {
-        "phase": "search",
+        "phase": phase,
         "variants": len(view.variants),
         "live": int(view.live.sum()),
         "dropped": len(plan.dropped),

@@ -161,10 +161,13 @@ def value_of(flow: Flow[Any], world: World | None = None) -> Any:
         request = next(flow)
         while True:
             assert world is not None, "asks a model"
-            assert isinstance(request, Request)
-            call = world.answer(request)
-            step = call.completion
-            request = flow.send(step) if step is not None else flow.throw(CallFailed(call.error))
+            several = request if isinstance(request, tuple) else (request,)
+            calls = [world.answer(each) for each in several if isinstance(each, Request)]
+            step = tuple(call.completion or CallFailed(call.error) for call in calls)
+            if isinstance(request, tuple):
+                request = flow.send(step)
+            else:
+                request = flow.throw(step[0]) if isinstance(step[0], CallFailed) else flow.send(step[0])
     except StopIteration as stop:
         return stop.value
     except CallFailed:

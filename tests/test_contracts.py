@@ -27,13 +27,16 @@ from search_world import MODEL, World, outcome, value_of
 
 from promptlab.admit import admit
 from promptlab.allocators import ALLOCATORS
+from promptlab.allocators import full as everything
 from promptlab.allocators.halving import next_depth
 from promptlab.errors import BadInput
 from promptlab.importing import implementation
 from promptlab.mine import draw
 from promptlab.proposers import PROPOSERS
+from promptlab.proposers.grid import grid
 from promptlab.records import Call, Flow, Request, Variant
 from promptlab.space import Space
+from promptlab.turns import Turns
 from promptlab.view import Plan, View
 
 OWN = '''
@@ -66,10 +69,12 @@ POINTS = tuple(
     name for name in ("grid", "random", "tpe") if name in OURS
 )  # proposers of nothing but points of the space
 HUGE = 2 * 10**9
+FEW = 150  # variants that `full` asks for at once here: more than these spaces have points, and enough texts
 
 
 @pytest.fixture(autouse=True)
-def _own(tmp_path: Path) -> Any:
+def _own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(everything, "MOST", FEW)
     (tmp_path / "own_search.py").write_text(OWN, encoding="utf-8")
     yield
     sys.modules.pop("own_search", None)
@@ -101,24 +106,23 @@ WORLDS: dict[str, Callable[[], World]] = {
 CASES = list(
     dict.fromkeys(
         [
-            *((names, [*WORLDS][(3 * place) % len(WORLDS)]) for place, names in enumerate(PAIRS)),
-            *(((name, "halving"), world) for name in PROPOSING for world in WORLDS),
-            *(
-                ((name, allocator), world)
-                for name in ("random", "reflect")
-                for allocator in ALLOCATING
-                for world in WORLDS
+            *(  # every proposer in every world, and with every allocator by turns
+                ((name, ALLOCATING[(place + number) % len(ALLOCATING)]), world)
+                for place, name in enumerate(PROPOSING)
+                for number, world in enumerate(WORLDS)
             ),
+            *((("reflect", allocator), world) for allocator in ALLOCATING for world in WORLDS),
         ]
     )
 )
+assert {names for names, _ in CASES} == set(PAIRS)
 
 
 @pytest.mark.parametrize(("names", "world"), CASES, ids=lambda each: each if isinstance(each, str) else "-".join(each))
 def test_every_pair_ends_within_its_calls_and_asks_no_cell_twice(
     names: tuple[str, str], world: str, tmp_path: Path
 ) -> None:
-    """Every proposer with every allocator, every world with many of them."""
+    """Every proposer with every allocator and in every world; every allocator in every world."""
     made = WORLDS[world]()
     if made.calls == math.inf and names[0] not in POINTS:
         made.calls = 300  # there is no end of texts
@@ -213,6 +217,16 @@ def test_a_mixture_resumes_and_keeps_its_shares(tmp_path: Path) -> None:
     _, again, asked = searched(dict(list(whole.log.items())[:50]))
     assert again == expected
     assert asked == [30, 20, 10]
+
+
+def test_who_closes_is_asked_for_one_variant_once_when_all_is_scored() -> None:
+    """Beside others it has no share; alone it has."""
+    closing, other = implementation("proposer", "ensemble", PROPOSERS, Path(), {}), grid
+    turns = Turns((other, closing), (1.0, 3.0))
+    assert turns.seats(Plan(want=4)) == [4, 0]
+    assert turns.seats(Plan(cells=((0, 0),))) == [0, 0]
+    assert [turns.seats(Plan()) for _ in range(3)] == [[0, 1], None, None]
+    assert Turns((closing,)).seats(Plan(want=4)) == [4]
 
 
 @pytest.mark.parametrize("name", ALLOCATING)

@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from fault_server import FaultServer, error, ok
 
 from promptlab.drive import AHEAD, Driver, Halt
+from promptlab.endpoint.pool import Pool
 from promptlab.errors import BadInput, CallFailed, EndpointUnusable, Interrupted
-from promptlab.meter import Cost, Meter
-from promptlab.records import Call, Completion, Endpoint, Flow, Model, Request
+from promptlab.meter import Cost, Meter, worst_case
+from promptlab.proposers.meta import answered
+from promptlab.records import Call, Completion, Endpoint, Flow, Model, Request, Usage
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class Wire:
             raise reply
         if isinstance(reply, CallFailed):
             return Call(asked.key, "answer", None, error=str(reply))
-        return Call(asked.key, "answer", Completion(reply))
+        return Call(asked.key, "answer", Completion(reply, usage=Usage(2, len(reply))))
 
 
 def driven(wire: Wire, flows: Iterable[Flow[Any]], **parts: Any) -> list[Outcome | None]:
@@ -426,3 +429,134 @@ def test_rows_that_fail_again_do_not_give_the_server_up() -> None:
         return values(await driver.run(map(tolerant, map(str, range(0, 300, 10))), outcome))
 
     assert asyncio.run(go()) == ["error"] * 30
+
+
+# Several at once ------------------------------------------------------------------------------------------------------
+
+
+def beside(*texts: str) -> Flow[list[str]]:
+    """What several requests bring that go out side by side."""
+    found = yield tuple(map(request, texts))
+    return [f"failed: {each}" if isinstance(each, CallFailed) else each.text for each in found]
+
+
+def test_requests_of_a_tuple_go_out_side_by_side_and_come_back_in_their_order() -> None:
+    """Also where some fail, some are the same, and nothing is asked at all; the flow's calls are in that order, too."""
+
+    async def wait(text: str) -> None:
+        await asyncio.sleep(0.02 if text == "a" else 0.001)
+
+    wire = Wire(8, wait, lambda text: CallFailed("HTTP 500") if text == "bad" else text)
+    several, none = driven(wire, [beside("a", "bad", "b", "a", "c"), beside()])
+    assert several is not None
+    assert none is not None
+    assert several.value == ["a", "failed: HTTP 500", "b", "a", "c"]
+    assert [call.completion.text if call.completion else call.error for call in several.calls] == [
+        "a", "HTTP 500", "b", "a", "c",
+    ]  # fmt: skip
+    assert [call.cached for call in several.calls] == [False, False, False, True, False]
+    assert (none.value, none.calls) == ([], ())
+    assert wire.peak == 4
+    assert sorted(wire.asked) == ["a", "b", "bad", "c"], "one key is one call"
+
+
+@pytest.mark.parametrize("width", [1, 64])
+@pytest.mark.parametrize("cap", [Cost(23, math.inf, math.inf), Cost(math.inf, 160, math.inf)], ids=["calls", "tokens"])
+def test_a_budget_admits_the_same_requests_of_tuples_at_any_concurrency(width: int, cap: Cost) -> None:
+    """In plan order: a tuple's own first, in its order, then what stands behind it; and not one too many."""
+    plan = [beside(*(f"{n}{letter}" for letter in "abcd")) if n % 2 else once(f"{n}") for n in range(40)]
+    wire, meter = Wire(width, jitter), Meter(cap)
+    done = values(driven(wire, plan, meter=meter))
+    order = [text for n in range(40) for text in ([f"{n}{letter}" for letter in "abcd"] if n % 2 else [f"{n}"])]
+    assert sorted(wire.asked) == sorted(order[: len(wire.asked)])
+    assert 15 < len(wire.asked) < 60
+    if not math.isinf(cap.calls):
+        assert len(wire.asked) == cap.calls
+    assert meter.done.calls <= cap.calls
+    assert meter.done.tokens <= cap.tokens
+    whole = [value for value in done if value is not None]
+    assert len(wire.asked) - sum(len(value) if isinstance(value, list) else 1 for value in whole) < 4
+    ADMITTED.setdefault(cap, len(wire.asked))
+    assert ADMITTED[cap] == len(wire.asked)
+
+
+ADMITTED: dict[Cost, int] = {}
+
+
+def test_a_tuple_that_fits_only_one_by_one_is_asked_one_by_one() -> None:
+    """Worst cases that do not fit together wait for one another: they do not end the search."""
+    cap = Cost(math.inf, worst_case(request("a")).tokens + 2 * 3, math.inf)
+    wire = Wire(8, jitter)
+    assert values(driven(wire, [beside("a", "b", "c")], meter=Meter(cap))) == [["a", "b", "c"]]
+    assert wire.peak == 1
+
+
+def test_a_key_in_two_tuples_is_one_call() -> None:
+    wire, meter = Wire(4, jitter), Meter(FREE)
+    assert values(driven(wire, [beside("a", "b"), beside("b", "a"), once("a")], meter=meter)) == [
+        ["a", "b"], ["b", "a"], "a",
+    ]  # fmt: skip
+    assert sorted(wire.asked) == ["a", "b"]
+    assert meter.done.calls == 2
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_one_of_a_tuple_that_is_fatal_stops_the_run_at_once_and_the_others_land(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What is in flight may land while the run drains; what hangs is withdrawn; nothing else starts."""
+    log = Memory()
+
+    async def wait(text: str) -> None:
+        await asyncio.sleep({"slow": 0.05, "hung": 60}.get(text, 0.001))
+
+    wire = Wire(4, wait, lambda text: EndpointUnusable("wrong key") if text == "fatal" else text)
+    began = time.perf_counter()
+    with pytest.raises(EndpointUnusable, match="wrong key"):
+        driven(wire, [beside("slow", "fatal", "hung"), *map(once, map(str, range(100)))], log=log, drain=0.3)
+    assert time.perf_counter() - began < 5
+    gc.collect()
+    assert not caplog.records
+    assert {call.completion.text for call in log.calls.values() if call.completion} >= {"slow"}
+    assert len(wire.asked) < 30
+
+
+def test_a_halt_while_a_tuple_waits_for_its_budget_ends_the_run() -> None:
+    """Nothing of it is left behind, in flight or waiting."""
+    worst = worst_case(request("a")).tokens
+
+    async def go() -> set[Any]:
+        wire, halt = Wire(4, lambda _: asyncio.sleep(60)), Halt()
+        driver = Driver(wire, Memory(), Meter(Cost(math.inf, 1.5 * worst, math.inf)), halt, drain=0.01)
+        asyncio.get_running_loop().call_later(0.02, halt, Interrupted("enough"))
+        with pytest.raises(Interrupted):
+            await asyncio.wait_for(driver.run([beside("a", "b", "c")], outcome), 20)
+        return asyncio.all_tasks() - {asyncio.current_task()}
+
+    assert asyncio.run(go()) == set()
+
+
+def test_calls_of_a_proposer_go_out_together_and_who_failed_is_asked_once_more() -> None:
+    """A real server that takes its time, the real client: eight calls of the meta model, two of which fail first."""
+    bodies = [f"{n}" for n in range(8)]
+    with FaultServer() as server:
+        server.default = lambda body: ok(f"<prompt>text {body['messages'][0]['content']}</prompt>", delay=0.15)
+        server.script(*[error(400, "no") if n in (2, 5) else ok("<prompt>t</prompt>", delay=0.15) for n in range(8)])
+        meta = Model("m", Endpoint(server.url, concurrency=16, max_retries=0), "m")
+        asked = [
+            Request(meta, "/chat/completions", {"model": "m", "messages": [{"role": "user", "content": text}]})
+            for text in bodies
+        ]
+
+        async def go() -> Any:
+            async with Pool(meta.endpoint, server.url, "none") as pool:
+                driver = Driver(pool, Memory(), Meter(Cost(20, math.inf, math.inf)), Halt())
+                [found] = await driver.run([answered(asked)], outcome)
+                return found
+
+        found = asyncio.run(go())
+    assert len(server.posts) == 10
+    assert server.peak >= 6, "those that take their time, at once"
+    assert all(found.value)
+    assert sum(text == "t" for text in found.value) == 6, "and two by the second asking"
+    assert len(found.calls) == 10

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -157,3 +159,30 @@ def test_null_is_a_value_of_a_slot_like_any_other(tmp_path: Path) -> None:
     """It means: not sent. The values of other slots are compared at it, too."""
     prepared = opened(project(tmp_path, params={"temperature": [None, 0], "max_tokens": 16}))
     assert forecast(prepared).points == 2 * forecast(opened(project(tmp_path / "one"))).points
+
+
+def test_the_plan_tells_how_many_of_its_calls_are_answered_already(tmp_path: Path) -> None:
+    """Of a run that was interrupted, and of a complete one; nothing is said, or left behind, where there is none."""
+
+    def told() -> list[str]:
+        shown = CliRunner().invoke(app, ["plan", str(path)])
+        assert shown.exit_code == 0, shown.output
+        return [line for line in shown.output.splitlines() if "answered" in line]
+
+    path = project(tmp_path, search=FULL)
+    assert told() == []
+    assert not (tmp_path / "runs").exists()
+    run = Experiment.load(path).mine()
+    asked_in_all = sum(asked(run))
+    assert told() == [
+        f"run {run.id} is complete: its {asked_in_all} calls are answered, the same command asks none again"
+    ]
+    (run.folder / "results.csv").unlink()
+    with closing(sqlite3.connect(run.folder / "run.sqlite")) as db, db:
+        db.execute("delete from calls where rowid % 3 = 0")
+        db.execute("update calls set error = 'HTTP 500' where rowid % 7 = 0")
+        [(left,)] = db.execute("select count(*) from calls where error = ''")
+    assert 0 < left < asked_in_all
+    assert told() == [f"{left} of these calls are already answered: run {run.id} was interrupted, mine goes on with it"]
+    (run.folder / "run.sqlite").write_bytes(b"no log")
+    assert told() == []

@@ -17,6 +17,7 @@ def plan(experiment: ExperimentPath, overrides: Overrides = None, limit: Limit =
     from promptlab.folder import project_of
     from promptlab.forecast import forecast
     from promptlab.prepare import opened
+    from promptlab.progressed import progressed
 
     prepared = opened(experiment, overrides or (), limit)
     expected = forecast(prepared)
@@ -28,3 +29,5 @@ def plan(experiment: ExperimentPath, overrides: Overrides = None, limit: Limit =
     told = notes(prepared.experiment, project_of(prepared.experiment.path))
     for line in (*prepared.rows.notes, *told, *plan_lines(prepared, expected)):
         out.print(line, highlight=False, markup=False)
+    if before := progressed(prepared):
+        out.print(before, highlight=False, markup=False)

@@ -57,8 +57,8 @@ class Progress:
         if ranked and rows:
             gap = paired(view.scores[ranked[0]], view.scores[0], 0, view.weights)
             unit = unit_of([view.scores])
-            span = unit.span(gap.low, gap.high)
-            self.best = f"best {view.variants[ranked[0]].id} {unit.points(gap.delta)}{span}"
+            said = f" {unit.points(gap.delta)}{unit.span(gap.low, gap.high)}" if gap.n else ""  # no row shared so far
+            self.best = f"best {view.variants[ranked[0]].id}{said}"
         if plan.want:
             found = len(view.variants) - 1
             self._line(f"round {view.round - 1}: {found} variant{'s' * (found != 1)} to try beside the baseline")
