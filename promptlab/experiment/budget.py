@@ -37,9 +37,10 @@ def check_budget(sheet: Sheet, search: Search, models: Iterable[Model], params: 
             return
 
 
-def check_meta(sheet: Sheet, budget: Budget, meta: Model | None, models: Iterable[Model]) -> None:
-    """A model that only proposers ask needs what the others need: a budget, and a price where dollars are capped."""
-    key: Key = ("search", "meta")
+def check_meta(
+    sheet: Sheet, budget: Budget, meta: Model | None, models: Iterable[Model], key: Key = ("search", "meta")
+) -> None:
+    """A model that only proposers or a judge ask needs what others need: a budget, a price where dollars are capped."""
     if meta is None or meta in models:
         return
     if budget.usd is not None and meta.price is None and not sheet.given(*key, "price"):

@@ -152,6 +152,13 @@ class BudgetFile(Part):
     minutes: Positive | None = None
 
 
+class DesignFile(Part):
+    """`search.design`: variants drawn from the space, on the first rows of dev, before the search begins."""
+
+    variants: Count | None = None
+    rows: Count | None = None
+
+
 class SearchFile(Part):
     """`search`: what to try, where to spend, what counts."""
 
@@ -162,6 +169,7 @@ class SearchFile(Part):
     finalists: Count | None = None
     repeats: Count | None = None
     longest: Count | None = None
+    design: DesignFile | None = None
     meta: Annotated[ModelFile, short("name", "be the name of one of `models`, or a mapping with id")] | None = None
 
 

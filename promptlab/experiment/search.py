@@ -12,13 +12,11 @@ from promptlab.errors import nearest
 from promptlab.experiment.fields import is_number
 from promptlab.experiment.file import BudgetFile, SearchFile
 from promptlab.experiment.sheet import Sheet, shown, spelt
-from promptlab.metrics import METRICS
 from promptlab.pareto import read_goals
 from promptlab.proposers import PROPOSERS
 from promptlab.records import Budget
 from promptlab.yaml_file import Key
 
-_LATER = ("judge", "rouge", "rouge_l", "chrf")  # metrics
 _OWN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
@@ -35,7 +33,8 @@ class Search:
     """What to try, where to spend, and what is maximised: the sum of metrics times their weights.
 
     ``shares``: how much of what is tried each proposer gives. ``costs`` are to be kept low beside the objective.
-    ``longest``: tokens that a prompt may have; None = twice what it was rewritten from, and a little.
+    ``longest``: tokens that a prompt may have; None = twice what it was rewritten from, and a little. ``design``: drawn
+    variants and dev rows of a block that is scored before the search begins; None = there is none.
     """
 
     propose: tuple[tuple[str, Mapping[str, Any]], ...]
@@ -47,41 +46,11 @@ class Search:
     shares: tuple[float, ...] = (1.0,)
     costs: tuple[str, ...] = ()
     longest: int | None = None
+    design: tuple[int, int] | None = None
 
 
-def read_metrics(sheet: Sheet, value: Any) -> dict[str, MetricSpec]:
-    """Metrics by name; a spec alone is the metric `main`, and `exact` is the default."""
-    if value is None:
-        return {"main": MetricSpec("exact")}
-    named = value if isinstance(value, dict) else {"main": value}
-    found: dict[str, MetricSpec] = {}
-    for name, each in named.items():
-        key: Key = ("metrics", name)
-        options = dict(each) if isinstance(each, dict) else {}
-        spec = options.pop("metric", None) if isinstance(each, dict) else each
-        if not isinstance(spec, str) or not spec.strip():
-            remedy = "Write a name, package.module:name, or {metric: name, option: value}."
-            sheet.add(key, f"{sheet.name(key)} must name a metric, not {shown(spec)}", remedy)
-        elif _is_metric(sheet, key, spec):
-            found[name] = MetricSpec(spec, options)
-    return found
-
-
-def _is_metric(sheet: Sheet, key: Key, spec: str) -> bool:
-    if spec.partition(":")[0] in METRICS or _OWN.fullmatch(spec):
-        return True
-    return _unknown(sheet, key, spec, METRICS)
-
-
-def _unknown(sheet: Sheet, key: Key, name: str, known: Iterable[str]) -> bool:
-    """Note that there is no such thing (False, always), or that it is not available yet."""
-    if known is METRICS and name.partition(":")[0] in _LATER:
-        sheet.add(
-            key, f"{sheet.name(key)}: {name!r} is not available yet in this version", f"Known: {', '.join(known)}."
-        )
-    else:
-        sheet.add(key, f"{sheet.name(key)}: there is no {name!r}", nearest(name, known) + " Or package.module:name.")
-    return False
+def _unknown(sheet: Sheet, key: Key, name: str, known: Iterable[str]) -> None:
+    sheet.add(key, f"{sheet.name(key)}: there is no {name!r}", nearest(name, known) + " Or package.module:name.")
 
 
 def read_search(sheet: Sheet, file: SearchFile | None, metrics: Mapping[str, MetricSpec]) -> Search:
@@ -103,6 +72,7 @@ def read_search(sheet: Sheet, file: SearchFile | None, metrics: Mapping[str, Met
         tuple(share for share, _, _ in propose),
         costs,
         file.longest,
+        (file.design.variants or 16, file.design.rows or 8) if file.design else None,
     )
 
 

@@ -16,6 +16,7 @@ from promptlab.experiment.file import (
     BankFile,
     BudgetFile,
     DataFile,
+    DesignFile,
     EndpointFile,
     ExperimentFile,
     LabelFile,
@@ -42,6 +43,7 @@ _PARTS: dict[Key, type[Part]] = {
     ("bank",): BankFile,
     ("search",): SearchFile,
     ("search", "budget"): BudgetFile,
+    ("search", "design"): DesignFile,
     ("search", "meta"): ModelFile,
     ("search", "meta", "price"): PriceFile,
 }
