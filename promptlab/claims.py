@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from promptlab.allocators.cohort import is_open
 from promptlab.allocators.race import Race, proven
 from promptlab.claim import fixed, raced
+from promptlab.findings import Findings
 from promptlab.prepare import Prepared
-from promptlab.results import Findings
 from promptlab.unit import unit_of
 
 FEW = 10  # variants below which the replays that ``fixed`` quotes say nothing
@@ -20,6 +21,8 @@ def claims(prepared: Prepared, found: Findings) -> list[str]:
     unit = unit_of([view.scores])
     name, _ = prepared.experiment.search.allocate
     if name != "ranks" or ran < FEW or not unit.rate or view.asked[view.asked.any(axis=1)].all():
+        return []
+    if is_open(view):  # generations of rewritten texts: the replays were of sets that were there from the start
         return []
     said = fixed(float(view.asked.sum()) / ran)
     return [said] if said else []

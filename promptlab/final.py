@@ -15,7 +15,7 @@ from promptlab.meter import Cost
 from promptlab.mine import Predict, completed, too_many_errors
 from promptlab.pareto import front
 from promptlab.records import Example, Flow, Prediction
-from promptlab.stats import Array
+from promptlab.sample import Array, codes_of
 from promptlab.ties import max_t, tie_set
 from promptlab.view import View
 
@@ -75,7 +75,9 @@ def _tied(view: View, among: Sequence[int], seed: int) -> frozenset[int]:
     if len(among) < 2 or len(rows) < 2:
         return frozenset()
     weights = view.weights[rows]
-    keep = tie_set(view.scores[np.ix_(among, rows)] * (weights / weights.mean()), seed=seed)
+    groups = codes_of([each.group for each in view.dev])
+    codes = None if groups is None else groups[rows]
+    keep = tie_set(view.scores[np.ix_(among, rows)] * (weights / weights.mean()), seed=seed, groups=codes)
     return frozenset(v for v, stays in zip(among, keep, strict=True) if stays)
 
 
@@ -83,14 +85,17 @@ def won_on_dev(view: View, choice: Choice, seed: int) -> float | None:
     """How likely chance alone makes the pick as good on dev, all that were tried counted; None where none can tell.
 
     One-sided max-T over every variant (EVIDENCE 2: a claim below .025). It holds only where every variant was fixed
-    before any score was seen and all were scored on every row: under no race, and no proposer that adapts.
+    before any score was seen and all were scored on every row: under no race, and no proposer that adapts. Rows of one
+    group count together; of too few groups nothing can be told.
     """
     beside = np.arange(1, len(view.variants))
     if choice.pick == 0 or not view.asked.all() or not all(v.origin in FIXED for v in view.variants):
         return None
     weights = view.weights / view.weights.mean()
-    p = max_t((view.scores[beside] - view.scores[0]) * weights, seed=seed, one_sided=True)
-    return float(p[choice.pick - 1])
+    groups = codes_of([each.group for each in view.dev])
+    family = max_t((view.scores[beside] - view.scores[0]) * weights, seed=seed, one_sided=True, groups=groups)
+    p = float(family[choice.pick - 1])
+    return None if math.isnan(p) else p
 
 
 async def score_test(

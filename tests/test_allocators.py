@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from promptlab.allocators import ALLOCATORS, CLAIMS, DEFAULT, cohort
 from promptlab.allocators.betting import below
+from promptlab.allocators.halving import shared_out
 from promptlab.allocators.order import informative, item_order, shrunk
 from promptlab.allocators.race import Race, proven, upper
 from promptlab.claim import fixed, needed, raced
+from promptlab.final import choose
 from promptlab.importing import implementation
 from promptlab.records import Example, Slot, Variant
 from promptlab.space import Space
@@ -278,6 +280,116 @@ def test_an_open_space_without_a_budget_ends_too() -> None:
     assert wants == [30, 11, 0]
 
 
+# Generations ---------------------------------------------------------------------------------------------------------
+
+OPEN = Space((Slot("task", "choice", ("a", "b"), open=True, texts=("A", "B")),))
+
+
+def mined(
+    allocator: Any, calls: float, columns: int = 100, finalists: int = 5, seed: int = 1
+) -> tuple[View, list[int]]:
+    """A search with an open text: each child is its parent, a few rows better or worse; writing one costs a call.
+
+    The view at its end, and the generation of each variant.
+    """
+    rng = np.random.default_rng(seed)
+    skill = [rng.normal(0, 1, columns)]
+    truth = (np.array(skill) > 0.5).astype(float)
+    view = replace(start(truth, calls, finalists), space=OPEN, round=0)
+    age = [0]
+    for _ in range(400):
+        plan = allocator(view, np.random.default_rng([3, view.round]))
+        if not plan.cells and not plan.want:
+            return after(view, plan, truth), age
+        ranked = [v for v in after(view, replace(plan, cells=()), truth).ranking() if view.asked[v].any()] or [0]
+        view = after(view, plan, truth)
+        for _ in range(int(min(plan.want, view.calls_left))):
+            parent = ranked[int(rng.integers(min(4, len(ranked))))]
+            skill.append(skill[parent] + rng.normal(0, 0.25) + rng.normal(0, 0.3, columns))
+            age.append(age[parent] + 1)
+        more = len(skill) - len(view.variants)
+        truth = (np.array(skill) > 0.5).astype(float)
+        blank = np.full((more, columns), NAN)
+        view = replace(
+            view,
+            variants=(*view.variants, *(Variant(f"v{v}", {"task": f"{v}"}) for v in range(len(age) - more, len(age)))),
+            scores=np.vstack([view.scores, blank]),
+            asked=np.vstack([view.asked, np.isfinite(blank)]),
+            live=np.r_[view.live, np.ones(more, bool)],
+            calls_left=view.calls_left - more,
+        )
+    pytest.fail("goes on for ever")
+
+
+def test_few_calls_pay_for_several_generations_and_the_leaders_end_complete() -> None:
+    """1,000 calls on 100 rows: the five seats and the baseline alone would take 600 of them."""
+    ages, gains, cohorts = [], [], []
+    for seed in range(4):
+        end, age = mined(named("ranks"), 1000, seed=seed)
+        best = end.ranking()[0]
+        assert end.asked[best].all()
+        assert end.asked[0].all()
+        assert end.calls_left < 120, "what is left pays for no generation more"
+        ages.append(age[best])
+        gains.append(end.deltas()[best])
+        old, _ = mined(named("ranks", generation=0), 1000, seed=seed)
+        cohorts.append(old.deltas()[old.ranking()[0]])
+    assert np.mean(ages) >= 2.5
+    assert np.mean(gains) > np.mean(cohorts) + 0.05
+
+
+@pytest.mark.parametrize("calls", [12, 60, 150, 333])
+def test_where_no_leader_can_be_completed_the_last_ones_are_compared_on_fewer_rows(calls: int) -> None:
+    end, _ = mined(named("ranks"), calls)
+    assert end.calls_left >= 0
+    assert end.asked[1:].any()
+    if calls > 60:
+        best = end.asked[end.ranking()[0]].sum()
+        assert 10 <= best < 100, "a part of the rows"
+        assert end.calls_left < 0.3 * calls
+
+
+def test_a_child_falls_on_rows_that_its_leaders_were_asked_on_too_and_leaders_grow_deeper() -> None:
+    allocator, tops = named("ranks"), []
+
+    def looked(view: View, rng: np.random.Generator) -> Plan:
+        plan = allocator(view, rng)
+        live = [v for v in np.flatnonzero(view.live).tolist() if v]
+        depth = view.asked.sum(axis=1)
+        assert 0 not in plan.dropped
+        for v in plan.dropped:
+            assert (depth[[each for each in live if each not in plan.dropped]] >= depth[v]).all()
+        if plan.want and len(live) > len(plan.dropped):
+            tops.append(int(max(depth[v] for v in live)))
+        return plan
+
+    mined(looked, 3000)
+    assert len(tops) >= 4
+    assert tops == sorted(tops)
+    assert tops[0] < tops[-1] < 100, "the calls that complete them come last"
+
+
+def test_complete_rows_beat_a_newcomer_with_a_few_lucky_ones() -> None:
+    """A generation that the budget cut short: newcomers were right three times out of three."""
+    truth = np.vstack([np.arange(60) % 2, np.arange(60) % 4 > 0, np.ones((3, 60))]).astype(float)
+    view = known(known(start(truth, 0, 2), truth, [0, 1]), truth, [2, 3, 4], slice(0, 3))
+    choice = choose(view, 1)
+    assert choice.pick == 1
+    assert choice.full == (1, 0)
+
+
+@pytest.mark.parametrize("name", SPENDING)
+def test_no_call_is_made_for_a_variant_that_fell(name: str) -> None:
+    """What falls, falls between rounds: none of its cells is queued then, and none is planned ever after."""
+    truth = worlds(11, 20, 60)
+    _, plans = play(named(name), start(truth, 400, 2), truth)
+    fallen: set[int] = set()
+    for plan in plans:
+        fallen |= set(plan.dropped)
+        assert not fallen & {v for v, _ in plan.cells}
+    assert fallen or name in {"ucb", "top_two"}, "bandits drop nobody before the end"
+
+
 # The order of the rows -----------------------------------------------------------------------------------------------
 
 
@@ -438,9 +550,17 @@ def test_in_a_strict_race_the_hopeless_fall_on_the_way_and_the_near_ones_rest() 
     assert 5 not in {v for plan in plans[fell:] for v, _ in plan.cells}
 
 
-@pytest.mark.parametrize("options", [{"z": 0}, {"warm": 0}, {"eps": -1}, {"block": 0}])
+def test_nobody_falls_in_a_race_before_its_part_of_a_large_dev_set() -> None:
+    truth = worlds(3, 6, 500)
+    first = Race()(start(truth), np.random.default_rng(0))
+    assert {i for _, i in first.cells} == set(range(round(500 * Race().part)))
+    least = Race(part=0.0)(start(truth), np.random.default_rng(0))
+    assert {i for _, i in least.cells} == set(range(10))
+
+
+@pytest.mark.parametrize("options", [{"z": 0}, {"warm": 0}, {"eps": -1}, {"block": 0}, {"part": 1}])
 def test_a_race_without_sense_is_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="above 0"):
+    with pytest.raises(ValueError, match="0"):
         Race(**options)
 
 
@@ -475,6 +595,25 @@ def test_where_calls_are_short_the_first_rungs_of_halving_are_too() -> None:
     assert 1 <= first <= 3
     assert sum(bool(plan.cells) for plan in plans) >= 5
     assert end.asked.sum() > 0.9 * 600
+
+
+def test_brackets_share_out_the_variants_and_the_calls_and_run_one_after_the_other() -> None:
+    """Hyperband: the first bracket holds the most variants and starts on the fewest rows."""
+    assert [list(part) for part in shared_out(10, 1)] == [list(range(1, 11))]
+    parts = shared_out(59, 3)
+    assert [v for part in parts for v in part] == list(range(1, 60))
+    sizes = [len(part) for part in parts]
+    assert sizes[0] > max(sizes[1:])
+    truth = worlds(9, 60, 300)
+    end, plans = play(named("halving", brackets=3), start(truth, 900), truth)
+    order = [next(b for b, part in enumerate(parts) if v in part) for plan in plans for v, _ in plan.cells[-1:]]
+    assert sorted(set(order)) == [0, 1, 2]
+    assert order == sorted(order)
+    first = [len({i for v, i in next(plan for plan, b in zip(plans, order) if b == k).cells}) for k in range(3)]  # noqa: B905
+    assert first == sorted(first)
+    spent = [end.asked[list(part)].sum() for part in parts]
+    assert min(spent) > 0.2 * 900
+    assert [int(end.live[list(part)].sum()) for part in parts] == [2, 2, 2]
 
 
 # What may be said ----------------------------------------------------------------------------------------------------

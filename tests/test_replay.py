@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from promptlab.cli.replay import replay
 from promptlab.errors import BadInput
 from promptlab.replay.game import Outcome, drawn, pick, play
 from promptlab.replay.matrix import Matrix, read_matrices
+from promptlab.replay.plot import curves, plot
 from promptlab.replay.spec import budgets, specs
 from promptlab.replay.sweep import COLUMNS, Sweep, _summed, chosen, loaded, sweep
 from promptlab.view import Plan, View
@@ -309,8 +312,55 @@ def test_the_command_prints_a_table_and_bars_and_writes_every_figure(tmp_path: P
     ]
     assert rows[1]["regret_points"] == "0.0"
     assert rows[0]["claimed"] == ""
+    assert "replay.svg" in done.output
+    assert ET.parse(tmp_path / "replay.svg").getroot().tag.endswith("svg")
     told = ran(path, "--allocate", "full", "--budget", "all", "--reps", "2", "--json")
     assert json.loads(told.stdout)[0]["regret_share"] == 0
+
+
+def test_the_drawing_has_a_line_a_shape_and_a_name_for_each_allocator_on_a_log_scale() -> None:
+    rows = [
+        {
+            "allocator": name,
+            "budget": budget,
+            "calls_used": 7.0,
+            "regret_share": None if share is None else share + k,
+            "matrix": k,
+        }
+        for name, level in (("halving", 0.4), ("race[z=1]<b>", 0.2))
+        for budget, share in ((5.0, level), (10.0, level / 2), (20.0, level / 4), ("all", None))
+        for k in (0, 0.1)
+    ]
+    drawn = curves(rows)
+    assert drawn["halving"] == [(5.0, pytest.approx(0.45)), (10.0, pytest.approx(0.25)), (20.0, pytest.approx(0.15))]
+    root = ET.fromstring(plot(drawn, 2))
+    name = "{http://www.w3.org/2000/svg}"
+    assert root.get("role") == "img"
+    assert root.find(f"{name}title").text == "Regret by calls per variant, 2 score tables"  # type: ignore[union-attr]
+    assert "halving: 0.45 at 5" in root.find(f"{name}desc").text  # type: ignore[union-attr,operator]
+    groups = root.findall(f"{name}g")
+    assert [each.find(f"{name}title").text for each in groups] == [*drawn]  # type: ignore[union-attr]
+    assert len({each.get("fill") for each in groups}) == 2
+    assert [len(groups[0].findall(f"{name}circle")), len(groups[1].findall(f"{name}rect"))] == [4, 4]
+    xs = [float(each.get("cx", "")) for each in groups[0].findall(f"{name}circle")]
+    assert xs[1] - xs[0] == pytest.approx(xs[2] - xs[1], abs=0.2), "twice the calls, one step"
+    assert plot({"full": []}, 1).endswith("</svg>\n")
+
+
+def test_many_names_do_not_stand_on_one_another_and_stay_inside() -> None:
+    root = ET.fromstring(plot({f"a{k}": [(5.0, 0.01 * k), (9.0, 0.0)] for k in range(12)}, 1))
+    name = "{http://www.w3.org/2000/svg}"
+    heights = sorted(float(each.get("y", "")) for each in root.findall(f"{name}g/{name}text"))
+    assert min(b - a for a, b in itertools.pairwise(heights)) >= 14
+    assert heights[-1] < 440
+    assert heights[0] > 0
+
+
+def test_a_drawing_never_takes_the_place_of_the_csv(tmp_path: Path) -> None:
+    done = ran(saved(tmp_path / "m.npz", scores=scores_of(1)), "--out", tmp_path / "r.svg")
+    assert done.exit_code == 2
+    assert "Write .csv" in done.output
+    assert not (tmp_path / "r.svg").exists()
 
 
 def test_a_users_own_allocator_is_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

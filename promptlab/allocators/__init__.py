@@ -2,6 +2,8 @@
 
 The plan names the cells to score in the coming round, the variants that are dropped and how many new ones are
 wanted; a plan without cells that wants nothing ends the search. A user's own is ``package.module:name``.
+Plans are made between rounds, when every cell of the last one is answered: a variant that falls has no cells queued
+that would have to be withdrawn, and no call is made for it afterwards.
 """
 
 from __future__ import annotations

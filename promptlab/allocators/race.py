@@ -39,7 +39,11 @@ class Look:
 
 @dataclass(frozen=True)
 class Race:
-    """One block of rows a round, and a look after it. ``eps`` is in points of the score (0.01 is one of a hundred)."""
+    """One block of rows a round, and a look after it. ``eps`` is in points of the score (0.01 is one of a hundred).
+
+    Nobody falls before ``warm`` rows, nor before that ``part`` of dev: on a large dev set few rows cost little, and the
+    earliest looks are where the best one falls by bad luck.
+    """
 
     z: float = 2.25
     eps: float = 0.01
@@ -49,10 +53,13 @@ class Race:
     alpha: float = 0.05
     loose: float = 1.0
     size: int = cohort.COHORT
+    part: float = 0.06
 
     def __post_init__(self) -> None:
         if min(self.z, self.warm, self.block, self.alpha, self.loose, self.size) <= 0 or self.eps < 0:
             raise ValueError("z, warm, block, alpha, loose and size must be above 0, eps not below 0")
+        if not 0 <= self.part < 1:
+            raise ValueError("part must be from 0 up and below 1")
 
     def __call__(self, view: View, rng: np.random.Generator) -> Plan:  # noqa: ARG002 - nothing is drawn
         """Round 0 asks for the variants; then blocks of rows until all is decided, and the finalists are completed."""
@@ -65,7 +72,7 @@ class Race:
         if not self.strict and reached.min() < depth:  # the budget ended in mid-round
             return Plan(tuple(cohort.spread((0, *rows), order[:depth], view)))
         if depth == 0:
-            return self._next(view, rows, 0, self.warm)
+            return self._next(view, rows, 0, self._warm(view))
         return self._after(view, rows, depth)
 
     def _after(self, view: View, rows: list[int], depth: int) -> Plan:
@@ -103,6 +110,11 @@ class Race:
         falls, opened = self._judged(view, scaled, deep)
         falls[leader] = opened[leader] = False
         return Look(live, leader, falls & (np.array(live) != 0), opened, values)
+
+    def _warm(self, view: View) -> int:
+        """The rows before the first look; in a loose race the least."""
+        loose = not self.strict and not cohort.fits(view, 2 * self.warm, self.size)
+        return self.warm if loose or self.strict else max(self.warm, round(self.part * len(view.dev)))
 
     def _frontier(self, view: View) -> int:
         """How deep the race is. Only where variants rest is one that was scored on every row part of it."""

@@ -18,6 +18,7 @@ import numpy as np
 
 from promptlab.allocators import cohort
 from promptlab.allocators.cohort import Columns
+from promptlab.allocators.generations import SIZE, generations
 from promptlab.allocators.order import item_order
 from promptlab.view import Flags, Plan, Scores, View
 
@@ -32,12 +33,16 @@ def ranks(
     prior: float = 10.0,
     size: int = cohort.COHORT,
     each: float = cohort.EACH,
+    generation: int = SIZE,
 ) -> Plan:
     """One level of the schedule a round.
 
     ``slope`` is that of the ranks; ``prior`` is how many rows a parent's mean is worth; cohorts of ``size`` variants at
-    ``each`` calls a variant, where not all there is fits into one.
+    ``each`` calls a variant, where not all there is fits into one. Where texts are rewritten, on a budget, generations
+    of so many variants take the place of cohorts (``generations``); 0 stays with cohorts.
     """
+    if generation and cohort.is_open(view) and not math.isinf(view.calls_left):
+        return generations(view, rng, slope=slope, size=generation)
     rows = cohort.members(view)
     if view.round == 0 or not rows:
         return Plan(want=cohort.wanted(view, each, size))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from promptlab.cli.arguments import AsJson
+from promptlab.errors import BadInput, Problem
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,7 +30,10 @@ def replay(  # noqa: PLR0913, PLR0917 - one for each option
     reps: Annotated[int, typer.Option("--reps", min=1, help="Repetitions, each with its own draw.")] = 200,
     variants: Annotated[int, typer.Option("--variants", min=2, help="Variants drawn at most.")] = 60,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 1,
-    out: Annotated[Path | None, typer.Option("--out", metavar="CSV", help="Write every figure to a CSV.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="CSV", help="Write every figure to a CSV, the curves to an .svg beside it."),
+    ] = None,
     history: Annotated[int, typer.Option("--history", min=0, help="So many finalists' complete rows are known.")] = 0,
     parents: Annotated[bool, typer.Option("--parents", help="Parents' means on 50 rows are known.")] = False,
     least: Annotated[
@@ -44,10 +48,13 @@ def replay(  # noqa: PLR0913, PLR0917 - one for each option
     from rich.progress import Progress
 
     from promptlab.cli.show import console, print_json
+    from promptlab.replay.plot import curves, plot
     from promptlab.replay.spec import budgets, specs
     from promptlab.replay.sweep import COLUMNS, Sweep, chosen, sweep
-    from promptlab.write import write_csv
+    from promptlab.write import write_csv, write_text
 
+    if out is not None and out.suffix.lower() == ".svg":
+        raise BadInput([Problem("--out names the CSV; the drawing is put beside it", str(out), remedy="Write .csv.")])
     plan = Sweep(specs(allocate), budgets(budget), reps, variants, seed, history, parents)
     matrices, notes = chosen(paths, plan, least / 100)
     screen = console(error=as_json)
@@ -56,11 +63,12 @@ def replay(  # noqa: PLR0913, PLR0917 - one for each option
         rows = sweep(matrices, plan, lambda share: bar.update(task, completed=share))
     if out is not None:
         write_csv(out, COLUMNS, ([row[name] for name in COLUMNS] for row in rows))
+        write_text(out.with_suffix(".svg"), plot(curves(rows), len(matrices)))
     if as_json:
         print_json(rows)
         return
     screen.print(_table(rows, len(matrices)))
-    for line in (*_bars(rows), *notes, *([f"written to {out}"] if out else [])):
+    for line in (*_bars(rows), *notes, *([f"written to {out} and {out.with_suffix('.svg')}"] if out else [])):
         screen.print(line, markup=False, highlight=False)
 
 

@@ -6,7 +6,7 @@
 ``--python`` is one in which gepa and promptolution are installed (pip install gepa promptolution); what is missing is
 said and left out. Worlds (worlds.py) have a known truth; on the embedded engine truth is the score on rows that no
 search saw. Every tool gets the same 200 labelled rows and the same starting instruction; calls are those that its
-search made (rivals stop at the first step past the budget, so theirs may be more).
+search made (rivals stop at the first step past the budget, so theirs may be more). All are judged by the exact answer.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def embedded(seed: int) -> Iterator[Place]:
         def truth(text: str) -> float:
             return float(np.mean([_said(server.base_url, text, x).strip() == y for x, y in pairs[ROWS:]]))
 
-        yield Place("embedded engine", seed, server.base_url, tuple(pairs[:ROWS]), start, start, "label", truth, False)
+        yield Place("embedded engine", seed, server.base_url, tuple(pairs[:ROWS]), start, start, "text", truth, False)
 
 
 def _said(url: str, system: str, user: str) -> str:
