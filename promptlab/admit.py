@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 from promptlab.errors import BadInput
 from promptlab.grams import Grams, repeated
 from promptlab.predict import Task
-from promptlab.records import Example, Rewritten, Variant
+from promptlab.records import Example, Slot, Variant
+from promptlab.rewritten import Rewritten
 from promptlab.space import TOKEN, Space, taken
 from promptlab.tokens import count_messages
 from promptlab.view import View
@@ -19,6 +20,7 @@ from promptlab.view import View
 FEW, MORE = 3, 50  # rows on which prompts are compared; those that are equal on the few are compared on more
 TIMES, BEYOND = 2, 500  # a rewritten prompt may have so many times the tokens of its original, and so many more
 
+WRITTEN = ("bank.demos", "ensemble")  # values that no slot lists: proposers write them
 Refused: TypeAlias = dict[str, dict[str, Any]]
 """Reason -> {"count": how many, "example": one of them in words}."""
 
@@ -92,11 +94,12 @@ def admit(view: View, proposed: Iterable[Variant | None], door: Door | None = No
 def _objection(space: Space, variant: Variant | None, known: dict[str, Variant]) -> tuple[str, str]:
     """What is wrong with a variant by its slots alone: reason and example."""
     if variant is None:
-        return "placeholder", "a text without a place for everything that it must hold"
-    if variant.id in known:
-        return "duplicate", "it is there already"
+        return "placeholder", "an open text was proposed that is empty, or has not each mark (⟦1⟧ …) of its option once"
+    wrong = _outside(space, variant)
+    if wrong or variant.id in known:
+        return ("outside", wrong) if wrong else ("duplicate", "it is there already")
     if space.excluded(variant.slots):
-        return "excluded", "it lies in a hole of the space"
+        return "excluded", "the experiment excludes it"
     slots = {slot.name: slot for slot in space.open_slots(variant)}
     for name, value in variant.slots.items():
         if not isinstance(value, Rewritten):
@@ -107,6 +110,38 @@ def _objection(space: Space, variant: Variant | None, known: dict[str, Variant])
         if sorted(TOKEN.findall(value)) != sorted(TOKEN.findall(own)):
             return "placeholder", f"the text of `{name}` has not each of {', '.join(TOKEN.findall(own))} once"
     return "", ""
+
+
+def _outside(space: Space, variant: Variant) -> str:
+    """What makes a variant no point of the space, apart from what proposers may write; empty if nothing does."""
+    try:
+        made = isinstance(variant.slots, Mapping) and variant.id == space.variant(variant.slots, "").id
+    except TypeError:  # a value that nothing can be looked up by
+        made = False
+    if not made:
+        return "its id is not that of its slots: make variants by view.space.variant or view.space.rewritten"
+    slots: dict[str, list[Slot]] = {}
+    for slot in space.active(variant.slots):
+        slots.setdefault(slot.name, []).append(slot)
+    listed = "bank.demos" in variant.slots  # it says how many, which, in which order
+    missing = [name for name in slots if name not in variant.slots and not (listed and name.startswith("bank."))]
+    if missing:
+        return f"it has no value for `{missing[0]}`"
+    for name, value in variant.slots.items():
+        if name in WRITTEN or isinstance(value, Rewritten) or (listed and name == "bank.k"):
+            continue
+        if not any(_may_be(value, slot) for slot in slots.get(name, ())):
+            values = ", ".join(str(each) for slot in slots.get(name, ()) for each in slot.values)
+            return f"`{name}` is {value!r:.60}, " + (f"none of {values:.120}" if values else "and not open here")
+    return ""
+
+
+def _may_be(value: Any, slot: Slot) -> bool:
+    """One of the slot's values, or a number between them."""
+    if slot.kind == "number" and isinstance(value, (int, float)):
+        numbers = [each for each in slot.values if isinstance(each, (int, float))]
+        return value in slot.values or (bool(numbers) and min(numbers) <= value <= max(numbers))
+    return value in slot.values
 
 
 def _unfit(space: Space, variant: Variant, door: Door) -> tuple[str, str]:
@@ -123,7 +158,9 @@ def _unfit(space: Space, variant: Variant, door: Door) -> tuple[str, str]:
         return ("broken", str(error.problems[0])) if texts else ("", "")  # else it is told with its row, when asked
     original = space.variant({name: taken(value) for name, value in variant.slots.items()}, "original")
     limit = door.longest or TIMES * door.tokens(original) + BEYOND
-    return ("long", f"{tokens:,} tokens; {limit:,} are allowed") if tokens > limit else ("", "")
+    return (
+        ("long", f"{tokens:,} tokens; {limit:,} are allowed (search.longest sets it)") if tokens > limit else ("", "")
+    )
 
 
 def _new(space: Space, variant: Variant) -> Iterator[str]:

@@ -15,7 +15,9 @@ from promptlab.admit import Door, admit
 from promptlab.grams import Grams, grams, repeated
 from promptlab.metrics import load
 from promptlab.predict import Task
-from promptlab.records import Endpoint, Example, Model, Rewritten, Slot, Variant
+from promptlab.records import Endpoint, Example, Model, Slot, Variant
+from promptlab.refusals import refusals
+from promptlab.rewritten import Rewritten
 from promptlab.space import Space
 from promptlab.template import Source, parse
 from promptlab.turns import turns
@@ -96,6 +98,54 @@ def test_holes_frozen_choices_and_options_that_do_not_exist_are_refused() -> Non
     unknown = view.space.variant({**base, "task": Rewritten("Say:", "nothing")}, "p")
     for each in (door, None):
         assert reasons(view, each, hole, frozen, unknown) == ["excluded", "frozen", "frozen"]
+
+
+def test_what_is_no_point_of_the_space_is_refused_and_named() -> None:
+    """A proposer of the user's own may give anything: ids of its own, slots that do not exist, half a point."""
+    view, door = world()
+    base = dict(view.variants[0].slots)
+    number = Slot("params.temperature", "number", (0, 1))
+    space = replace(view.space, slots=(*view.space.slots, number))
+    base["params.temperature"] = 0
+    view = replace(view, space=space, variants=(space.variant(base, "baseline"),))
+    given = {
+        "`params.temperature` is 1.5, none of 0, 1": {**base, "params.temperature": 1.5},
+        "`params.temperature` is 'hot', none of 0, 1": {**base, "params.temperature": "hot"},
+        "`template` is 'gone', none of t": {**base, "template": "gone"},
+        "`nonsense` is 3, and not open here": {**base, "nonsense": 3},
+        "it has no value for `tail`": {name: value for name, value in base.items() if name != "tail"},
+    }
+    for why, values in given.items():
+        variant = space.variant(values, "own")
+        found = admit(view, [variant], door)
+        assert found.admitted == ()
+        assert found.refused == {"outside": {"count": 1, "example": f"{variant.id} (own): {why}"}}
+    made_up: Any = Variant({"task": "plain"}, "own")  # type: ignore[arg-type] - what a user may do
+    unlike = Variant("v2", {**base, "tail": ["a"]}, "own")
+    assert reasons(view, door, made_up, Variant("v1", base, "own"), unlike) == ["outside"] * 3
+    bank = (Slot("bank.k", "demos", (0, 4)), Slot("bank.select", "choice", ("random",), (("bank.k", (4,)),)))
+    space = replace(space, slots=(*space.slots, *bank))
+    base["bank.k"] = 0
+    view = replace(view, space=space, variants=(space.variant(base, "baseline"),))
+    between = space.variant({**base, "params.temperature": 0.5}, "own")
+    lists = [space.variant({**base, "bank.k": n, "bank.demos": tuple("abcd"[:n])}, "own") for n in (1, 4)]
+    assert admit(view, [between, *lists]).admitted == (between, *lists), "numbers between, and lists of demos, may be"
+    half = space.variant({**base, "bank.k": 4}, "own")
+    assert admit(view, [half]).refused["outside"]["example"].endswith("it has no value for `bank.select`")
+
+
+def test_what_was_turned_away_is_told_in_sentences() -> None:
+    told = refusals(
+        {
+            "leak": {"count": 1, "example": "v1 (own): it repeats words of a row: 'my parcel'"},
+            "duplicate": {"count": 1200, "example": "v2 (own): it sends the same as v3"},
+        }
+    )
+    assert told == [
+        "1,200 proposals turned away (it is there already): v2 (own): it sends the same as v3",
+        "1 proposal turned away (it repeats a row that scores it): v1 (own): it repeats words of a row: 'my parcel'",
+    ]
+    assert refusals({}) == []
 
 
 def test_who_sends_the_same_is_a_duplicate_and_who_differs_on_some_row_is_none() -> None:

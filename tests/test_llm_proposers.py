@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import math
 import re
@@ -10,6 +11,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +29,16 @@ from promptlab.errors import BadInput, CallFailed
 from promptlab.importing import implementation
 from promptlab.meter import Cost, Meter
 from promptlab.proposers import PROPOSERS
-from promptlab.proposers.corpus import LEADS, before_answers, phrases_of
+from promptlab.proposers.corpus import LEADS, before_answers, heard_in, phrases_of, told_often
 from promptlab.proposers.evolve import Evolve, crossed
 from promptlab.proposers.history import History
 from promptlab.proposers.induce import Induce
 from promptlab.proposers.meta import LONGEST_ANSWER, LONGEST_TEXT, examples, read
+from promptlab.proposers.mistakes import together
 from promptlab.proposers.paraphrase import Paraphrase
 from promptlab.proposers.reflect import Reflect, winners
 from promptlab.proposers.rewrite import MOST, pool, some, spot
+from promptlab.proposers.rewrite import scores as fair_scores
 from promptlab.records import (
     Call,
     Completion,
@@ -43,17 +47,19 @@ from promptlab.records import (
     Flow,
     Model,
     Passage,
+    Prediction,
     Request,
-    Rewritten,
     Slot,
     Variant,
 )
+from promptlab.rewritten import Rewritten
 from promptlab.space import Space
 from promptlab.view import Failure, View
 
 META = Model("writer", Endpoint("http://nowhere.invalid/v1"), "writer-1")
 ASKING = ("paraphrase", "induce", "history", "evolve", "reflect")
 WRITING = (*ASKING, "corpus")
+needs_gepa = pytest.mark.skipif(importlib.util.find_spec("gepa") is None, reason="gepa (extra gepa) is not there")
 TEXTS = ("Name the colour.", "You know colours. Name that of ⟦1⟧ well.", "Read twice, then name the colour.")
 TRAIN = tuple(
     Example(f"t{n}", {"message": f"{word} train{n}", "shop": "s"}, label)
@@ -106,12 +112,14 @@ def answering(flow: Flow[Any], reply: Callable[[Request], Any]) -> tuple[Any, li
     try:
         step: Any = next(flow)
         while True:
-            asked.append(step)
-            said = reply(step)
-            if isinstance(said, Exception):
-                step = flow.throw(said)
+            several = step if isinstance(step, tuple) else (step,)
+            asked += several
+            given = [reply(each) for each in several]
+            told = tuple(each if isinstance(each, (Completion, Exception)) else Completion(each) for each in given)
+            if isinstance(step, tuple):
+                step = flow.send(told)
             else:
-                step = flow.send(said if isinstance(said, Completion) else Completion(said))
+                step = flow.throw(told[0]) if isinstance(told[0], Exception) else flow.send(told[0])
     except StopIteration as stop:
         return stop.value, asked
 
@@ -243,6 +251,101 @@ def test_mistakes_are_shown_with_the_metrics_words_and_only_those() -> None:
             "remark": "said red, wanted blue",
         }  # fmt: skip
         assert len(set(re.findall(r"secret\d+", text))) == 1
+
+
+def answer_wrong(variant: Variant, row: Example) -> Flow[Prediction]:
+    """Right on every third row of train; two requests, the second one of a metric that asks."""
+    try:
+        yield Request(META, "/chat/completions", {"row": row.id, "of": variant.id})
+        told = yield Request(META, "/chat/completions", {"judge": row.id, "of": variant.id}, purpose="judge")
+    except CallFailed as failed:
+        return Prediction(variant.id, row.id, 0, "train", "design", "error", error=str(failed))
+    score = float(int(row.id[1:]) % 3 == 0)
+    return Prediction(
+        variant.id, row.id, 0, "train", "design", "ok", told.text, score, output=told.text, explanation=f"why {row.id}"
+    )
+
+
+def is_answer(request: Request) -> bool:
+    return request.purpose != "meta"
+
+
+@pytest.mark.parametrize("name", ["reflect", pytest.param("gepa", marks=needs_gepa)])
+def test_mistakes_are_made_on_train_where_there_is_one(name: str) -> None:
+    view = view_of((0.2, 0.8), predict=answer_wrong)
+    failure = Failure(view.dev[4], "said", "blue", "remark")
+    view = replace(view, wrong={(v, 4): failure for v in range(3)})
+
+    def reply(request: Request) -> str:
+        return "wrong <<" if is_answer(request) else f"<prompt>Say it {zlib.crc32(request.key.encode())}.</prompt>"
+
+    found, asked = answering(proposer(name, looked=9)(5, view, chance()), reply)
+    assert found
+    parents = {each.parents[0] for each in found}
+    first = [each for each in asked if "row" in each.body]
+    assert {each.body["of"] for each in first} == parents
+    assert all(sum(each.body["of"] == parent for each in first) == 9 for parent in parents), "each row once"
+    assert len({each.body["row"] for each in first}) == 9, "the same rows for all of them"
+    looked = {each.body["row"] for each in first}
+    for request in asked:
+        if not is_answer(request):
+            text = shown(request)
+            assert "secret4" not in text, "no row of dev"
+            rows = {f"t{n}" for n in re.findall(r"train(\d+)", text)}
+            assert rows
+            assert rows <= {each for each in looked if int(each[1:]) % 3}, "wrong ones alone"
+            assert "why t" in text
+    again = answering(proposer(name, looked=9)(5, view, chance()), reply)[1]
+    assert [each.key for each in again] == [each.key for each in asked]
+    dev = answering(proposer(name, looked=0)(5, view, chance()), reply)[1]
+    assert not any(map(is_answer, dev))
+    assert all("secret4" in shown(each) for each in dev), "as without a train split"
+
+
+def test_a_row_of_train_that_fails_twice_costs_the_turn_and_once_nothing() -> None:
+    view = view_of((0.2, 0.8), predict=answer_wrong)
+    tries: Counter[str] = Counter()
+
+    def reply(request: Request, *, down: int) -> Any:
+        tries[request.key] += 1
+        if request.body.get("row") == "t4" and tries[request.key] <= down:
+            return CallFailed("down for good")
+        return "no" if is_answer(request) else written(request)
+
+    assert answering(proposer("reflect", looked=15)(2, view, chance()), partial(reply, down=1))[0]
+    tries.clear()
+    with pytest.raises(CallFailed, match="down for good"):
+        answering(proposer("reflect", looked=15)(2, view, chance()), partial(reply, down=2))
+
+
+def test_flows_go_on_side_by_side_whatever_else_they_yield() -> None:
+    async def later() -> str:
+        return "awaited"
+
+    def flow(steps: int, wait: bool) -> Flow[str]:
+        told = []
+        for step in range(steps):
+            told.append((yield Request(META, "/r", {"step": step, "of": steps})))  # noqa: PERF401 - a flow
+        if wait:
+            try:
+                told.append((yield later()))
+            except ValueError as error:
+                told.append(str(error))
+        return " ".join(told)
+
+    both = together([flow(2, wait=True), flow(0, wait=False), flow(3, wait=False), flow(1, wait=True)])
+    first = next(both)
+    assert [each.body for each in first] == [{"step": 0, "of": 2}, {"step": 0, "of": 3}, {"step": 0, "of": 1}]
+    step = both.send(("a", "b", "c"))
+    step.close()
+    step = both.throw(ValueError("broken"))
+    assert [each.body["of"] for each in step] == [2, 3]
+    step = both.send(("d", "e"))
+    step.close()
+    assert [each.body for each in both.send("done")] == [{"step": 2, "of": 3}]
+    with pytest.raises(StopIteration) as ended:
+        both.send(("f",))
+    assert ended.value.value == ["a d done", "", "b e f", "c broken"]
 
 
 def test_the_bank_stands_in_where_there_is_no_train_split() -> None:
@@ -428,7 +531,8 @@ def test_scores_that_are_shown_are_fair_over_unequal_rows() -> None:
     scores = view.scores.copy()
     scores[1, 6:] = np.nan  # right on the first six, as the baseline is; the baseline fails the others
     at = spot(view, 0, chance())
-    told = {each.text: each.score for each in pool(replace(view, scores=scores), at)}
+    known = replace(view, scores=scores)
+    told = {each.text: each.score for each in pool(known, at, fair_scores(known))}
     assert told["Text 0. Do it."] == pytest.approx(0.5)
 
 
@@ -564,7 +668,9 @@ def test_corpus_tells_what_inputs_of_an_answer_say_and_others_hardly() -> None:
 def test_corpus_passes_over_what_one_row_says_and_what_all_say() -> None:
     said = [("a", "pay"), ("a", "pay"), ("a", "lone"), ("b", "go"), ("b", "run"), ("b", "run"), ("b", "run pay")]
     rows = [Example(f"r{n}", {"m": f"please {word}"}, label) for n, (label, word) in enumerate(said)]
-    assert phrases_of(rows, 1, 2) == {"b": ["run"]}, "please is everybody's, pay is said by a and b"
+    heard = [heard_in(row, 1) for row in rows]
+    assert phrases_of(rows, heard, 1, 2) == {"b": ["run"]}, "please is everybody's, pay is said by a and b"
+    assert phrases_of(rows, told_often(heard, 2), 1, 2) == {"b": ["run"]}, "what is left out is never told"
     spans = [Example(f"s{n}", {"m": f"{word} is 7{n} kg"}, f"7{n} kg") for n, word in enumerate(["it", "it", "that"])]
     assert before_answers(spans, 2, 2) == ["it is"]
 
@@ -572,7 +678,7 @@ def test_corpus_passes_over_what_one_row_says_and_what_all_say() -> None:
 def test_corpus_finds_the_words_before_answers_that_are_spans() -> None:
     weighs = [(f"How heavy is model {n}?", f"{n} kg", f"It. Model {n} weighs {n} kg now.") for n in range(20, 30)]
     rows = [Example(f"q{n}", {"question": q}, a, passages=(Passage("p", p),)) for n, (q, a, p) in enumerate(weighs)]
-    assert phrases_of(rows, 2, 2) == {}
+    assert phrases_of(rows, [heard_in(row, 2) for row in rows], 2, 2) == {}
     assert before_answers(rows, 1, 2) == ["weighs"]
     found, _ = answering(proposer("corpus")(2, view_of(train=rows), chance()), written)
     assert found

@@ -17,7 +17,8 @@ from promptlab.errors import BadInput
 from promptlab.metrics import load
 from promptlab.predict import Label, Task
 from promptlab.predictions import cell
-from promptlab.records import Endpoint, Example, Model, Rewritten, Slot, Variant
+from promptlab.records import Endpoint, Example, Model, Slot, Variant
+from promptlab.rewritten import Rewritten
 from promptlab.space import Space, pinned
 from promptlab.template import Source, Template, parse
 from promptlab.template.rewriting import scope_of

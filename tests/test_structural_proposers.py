@@ -32,7 +32,8 @@ from promptlab.proposers.demos import demos
 from promptlab.proposers.ensemble import Ensemble, _pool, fitted, together, worth
 from promptlab.proposers.format import FORMATS, SPELLINGS, dressed
 from promptlab.proposers.random import draw
-from promptlab.records import Completion, Endpoint, Example, Flow, Model, Request, Rewritten, Slot, Variant
+from promptlab.records import Completion, Endpoint, Example, Flow, Model, Request, Slot, Variant
+from promptlab.rewritten import Rewritten
 from promptlab.space import TOKEN, Space
 from promptlab.template import Source, parse
 from promptlab.view import Failure, View
@@ -108,13 +109,17 @@ def said(flow: Flow[Any], answers: Callable[[Request], Any] | None = None) -> tu
     """What a flow returns, and what it asked; ``answers`` gives texts, or the error to throw in."""
     asked: list[Request] = []
     try:
-        step = next(flow)
+        step: Any = next(flow)
         while True:
-            assert isinstance(step, Request)
             assert answers is not None, "asks a model"
-            asked.append(step)
-            answer = answers(step)
-            step = flow.throw(answer) if isinstance(answer, Exception) else flow.send(Completion(answer))
+            several = step if isinstance(step, tuple) else (step,)
+            asked += several
+            given = [answers(each) for each in several]
+            told = tuple(each if isinstance(each, Exception) else Completion(each) for each in given)
+            if isinstance(step, tuple):
+                step = flow.send(told)
+            else:
+                step = flow.throw(told[0]) if isinstance(told[0], Exception) else flow.send(told[0])
     except StopIteration as stop:
         return stop.value, asked
 
@@ -592,9 +597,11 @@ def test_gepa_reads_our_tags_first_and_gives_up_texts_that_lost_a_token() -> Non
     known = failing()
     found, _ = said(Gepa()(1, known, rng()), lambda request: "```\nno\n```\n<prompt>Sort ⟦1⟧ by kind</prompt>")
     assert [known.space.text(variant, "task") for variant in found] == ["Sort ⟦1⟧ by kind"]
-    for lost in ("Sort by kind", "⟦1⟧ ⟦1⟧", "⟦2⟧", ""):
+    for lost in ("Sort by kind", "⟦1⟧ ⟦1⟧", "⟦2⟧"):
         given = said(Gepa()(2, known, rng()), lambda request, text=lost: f"```\n{text}\n```")[0]
-        assert given == ((None, None) if lost else ()), "the door counts what lost something"
+        assert given == (None, None), "the door counts what lost something"
+    with pytest.raises(CallFailed, match="brought a text"):
+        said(Gepa()(2, known, rng()), lambda request: "```\n\n```")
 
 
 @needs_gepa
@@ -614,10 +621,10 @@ def test_gepa_asks_a_failed_call_once_more() -> None:
     from promptlab.proposers.gepa import Gepa
 
     down = CallFailed("down")
-    failures = iter([down, "<prompt>Sort ⟦1⟧ well</prompt>", down, down])
+    failures = iter([down, down, "<prompt>Sort ⟦1⟧ well</prompt>", down])
     found, asked = said(Gepa()(2, failing(), rng()), lambda request: next(failures))
     assert len(found) == 1, "a second failure costs this text alone"
-    assert [request.key for request in asked] == [asked[0].key] * 2 + [asked[2].key] * 2
+    assert [request.key for request in asked] == 2 * [asked[0].key, asked[1].key]
     with pytest.raises(CallFailed):
         said(Gepa()(2, failing(), rng()), lambda request: down)
 

@@ -11,6 +11,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import ClassVar
 
 import numpy as np
@@ -26,6 +27,7 @@ LEADS = (
     "Labels, and words that they often come with:",
     "Answers, and how people put it when that is what they mean:",
 )
+Heard = tuple[frozenset[str], ...]
 _WORD = re.compile(r"(?<!\w)[^\W\d_]+(?:['\u2019][^\W\d_]+)*(?!\w)")  # no numbers: they name one order, not a kind
 
 
@@ -49,22 +51,29 @@ class Corpus:
         """At most ``n`` variants whose open text ends in phrases: other texts, other phrases, more or fewer of them."""
         yield from ()  # asks no model
         best = parents(view, rng)[: self.parents]
-        rows = material(view)
+        most = min(n, self.most)
+        rows = [row for row in material(view) if row.answers]
+        heard = told_often([heard_in(row, self.words) for row in rows], self.least)
         children: list[Variant | None] = []
-        for place in range(3 * min(n, self.most) if best and rows else 0):  # some draws are alike
+        for place in range(3 * most if best and rows else 0):  # some draws are alike
             at = spot(view, best[place % len(best)], rng)
-            text = self._told(at.text, rows, rng)
+            text = self._told(at.text, rows, heard, rng)
             children += [made(view, at, text, "corpus")] if text else []
-        return new(view, children)[: min(n, self.most)]
+            if len(children) >= most and len(new(view, children)) >= most:
+                break
+        return new(view, children)[:most]
 
-    def _told(self, text: str, train: Sequence[Example], rng: np.random.Generator) -> str | None:
+    def _told(
+        self, text: str, train: Sequence[Example], heard: Sequence[Heard], rng: np.random.Generator
+    ) -> str | None:
         """The text with phrases below it, mined from four fifths of train; None where they tell none."""
-        rows = [row for row in train if row.answers and rng.random() < 0.8]
+        places = np.flatnonzero(rng.random(len(train)) < 0.8).tolist()
+        rows = [train[place] for place in places]
         longest, count = int(rng.integers(1, self.words + 1)), int(rng.integers(1, self.phrases + 1))
         lead = LEADS[int(rng.integers(len(LEADS)))]
         for known in LEADS:
             text = text.partition(f"\n{known}")[0]
-        phrases = phrases_of(rows, longest, self.least)
+        phrases = phrases_of(rows, [heard[place] for place in places], longest, self.least)
         if len(phrases) >= 2:
             lines = (f"- {answer}: {', '.join(found[:count])}" for answer, found in phrases.items())
             return "\n".join([text, lead, *lines])
@@ -72,9 +81,10 @@ class Corpus:
         return f"{text} The answer often stands after words like: {', '.join(before)}." if before else None
 
 
-def phrases_of(rows: Sequence[Example], longest: int, least: int) -> dict[str, list[str]]:
+def phrases_of(rows: Sequence[Example], heard: Sequence[Heard], longest: int, least: int) -> dict[str, list[str]]:
     """For each answer, best first, what its inputs say and others hardly; empty where answers are no labels.
 
+    ``heard``: each row's word sequences by their length; those of up to ``longest`` words count.
     A phrase counts where it takes the answer at least half of the way from its usual share to a certainty. It is worth
     the rows of the answer that hold it, times the answer's share of all that do.
     """
@@ -82,9 +92,8 @@ def phrases_of(rows: Sequence[Example], longest: int, least: int) -> dict[str, l
     if not 2 <= len(total) <= min(MOST_ANSWERS, len(rows) / 2):
         return {}
     held: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for row in rows:
-        text = " ".join(str(value)[:LONGEST] for value in row.inputs.values())
-        for phrase in _sequences(text, longest):
+    for row, told in zip(rows, heard, strict=True):
+        for phrase in chain.from_iterable(told[:longest]):
             held[phrase][str(row.answers[0])] += 1
     worth: defaultdict[str, list[tuple[float, str]]] = defaultdict(list)
     for phrase, counts in held.items():
@@ -109,14 +118,24 @@ def before_answers(rows: Sequence[Example], longest: int, least: int) -> list[st
     return [phrase for phrase, count in sorted(counts.items(), key=lambda each: (-each[1], each[0])) if count >= least]
 
 
-def _sequences(text: str, longest: int) -> set[str]:
-    words = _WORD.findall(text.lower())
-    return {
-        " ".join(words[start : start + size])
+def heard_in(row: Example, longest: int) -> Heard:
+    """The word sequences of a row's inputs: those of one word, of two, and so on."""
+    words = _WORD.findall(" ".join(str(value)[:LONGEST] for value in row.inputs.values()).lower())
+    return tuple(
+        frozenset(
+            " ".join(words[start : start + size])
+            for start in range(len(words) - size + 1)
+            if len("".join(words[start : start + size])) > 2
+        )
         for size in range(1, longest + 1)
-        for start in range(len(words) - size + 1)
-        if len("".join(words[start : start + size])) > 2
-    }
+    )
+
+
+def told_often(heard: Sequence[Heard], least: int) -> list[Heard]:
+    """Without what fewer than ``least`` rows say: most of it, and never told."""
+    counts = Counter(chain.from_iterable(chain.from_iterable(heard)))
+    often = {phrase for phrase, count in counts.items() if count >= least}
+    return [tuple(told & often for told in row) for row in heard]
 
 
 def _apart(phrases: Sequence[str]) -> list[str]:

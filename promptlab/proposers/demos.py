@@ -8,6 +8,7 @@ the variant's own prompt, came to the right answer.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -31,8 +32,9 @@ def demos(
     """
     known = {variant.id for variant in view.variants}
     found: list[Variant] = []
+    best = leaders(view, demos=True) if view.bank else []
     for _ in range(10 * n if view.bank else 0):
-        parent = good(view, rng, demos=True)
+        parent = good(best, rng) or drawn(view, rng)
         if len(found) >= n or parent is None or view.bank is None:
             break
         variant = showing(view, parent, _moved(view.bank, _list(view, parent, rng), most, rng), "demos")
@@ -49,12 +51,20 @@ def shows(view: View, variant: Variant) -> bool:
     return any(slot.name == "bank.k" for slot in view.space.active(variant.slots))
 
 
-def good(view: View, rng: np.random.Generator, *, demos: bool = False) -> Variant | None:
-    """One of the best live variants, the better the likelier; one that shows ``demos``, or a drawn point that does."""
-    best = [view.variants[v] for v in view.ranking() if not demos or shows(view, view.variants[v])]
-    best = [variant for variant in best if "ensemble" not in variant.slots][:PARENTS]
-    if best:
-        return best[min(int(rng.geometric(0.5)) - 1, len(best) - 1)]
+def leaders(view: View, *, demos: bool = False) -> list[Variant]:
+    """The best live variants, no ensembles; of those that show ``demos``."""
+    ranked = (view.variants[v] for v in view.ranking())
+    able = (each for each in ranked if "ensemble" not in each.slots and (not demos or shows(view, each)))
+    return list(islice(able, PARENTS))
+
+
+def good(best: Sequence[Variant], rng: np.random.Generator) -> Variant | None:
+    """One of the best, the better the likelier; None where there is none."""
+    return best[min(int(rng.geometric(0.5)) - 1, len(best) - 1)] if best else None
+
+
+def drawn(view: View, rng: np.random.Generator) -> Variant | None:
+    """A drawn point that shows demos."""
     for _ in range(50):
         number = int.from_bytes(rng.bytes(16), "big") % view.space.size
         variant = view.space.variant(view.space.point(number), "demos")
@@ -79,12 +89,12 @@ def _list(view: View, parent: Variant, rng: np.random.Generator) -> Listed:
     if listed:
         return listed
     sizes = [k for slot in view.space.slots if slot.name == "bank.k" for k in slot.values if k > 0] or [4]
-    drawn = {
+    setting = {
         "bank.k": sizes[rng.integers(len(sizes))],
         "bank.select": DRAWN[rng.integers(len(DRAWN))],
         "bank.seed": int(rng.integers(2**31)),
     }
-    return _permuted(view.bank.listed(drawn), rng)
+    return _permuted(view.bank.listed(setting), rng)
 
 
 def _permuted(listed: Listed, rng: np.random.Generator) -> Listed:

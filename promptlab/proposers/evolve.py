@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from promptlab.proposers.meta import instruction
-from promptlab.proposers.rewrite import MOST, Job, Known, Spot, parents, pool, rewritten, spot, whole
+from promptlab.proposers.rewrite import MOST, Job, Known, Spot, parents, pool, rewritten, scores, spot, whole
 from promptlab.records import Flow, Variant
 from promptlab.view import View
 
@@ -44,10 +44,10 @@ class Evolve:
     def __call__(self, n: int, view: View, rng: np.random.Generator) -> Flow[tuple[Variant | None, ...]]:
         """At most ``n`` children."""
         able = parents(view, rng)
-        jobs = []
+        jobs, told = [], scores(view)
         for _ in range(min(n, self.most) if able else 0):
             at = spot(view, able[0], rng)
-            known = pool(view, at)
+            known = pool(view, at, told)
             alive = [each for each in known if each.row < 0 or view.live[each.row]]
             people = (alive or known)[: self.population]  # all may have fallen since: their words are still there
             jobs.append((self._ga if self.by == "ga" else self._de)(view, at, people, rng))

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from promptlab.proposers.demos import good, showing, shows
+from promptlab.proposers.demos import good, leaders, showing, shows
 from promptlab.records import Flow, Variant
 from promptlab.space import TOKEN
 from promptlab.view import View
@@ -46,8 +46,9 @@ def format(n: int, view: View, rng: np.random.Generator) -> Flow[tuple[Variant, 
     yield from ()  # asks no model
     known = {variant.id for variant in view.variants}
     found: list[Variant] = []
+    best = leaders(view)
     for _ in range(5 * n + 20):
-        parent = good(view, rng)
+        parent = good(best, rng)
         if len(found) >= n or parent is None:
             break
         variant = _laid_out(view, parent, rng) if rng.random() < 0.8 else _spelt(view, parent, rng)

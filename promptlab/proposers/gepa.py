@@ -8,20 +8,22 @@ Of the package are used, unchanged and pure: the choice of a parent from the Par
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar
 
 import numpy as np
 
-from promptlab.errors import CallFailed
 from promptlab.proposers import meta
+from promptlab.proposers.mistakes import LOOKED, minibatch, mistakes_of
 from promptlab.proposers.rewrite import MOST, material, new
-from promptlab.records import Completion, Example, Flow, Message, Request, Variant
+from promptlab.records import Example, Flow, Message, Variant
 from promptlab.view import Failure, View
 
 Record = dict[str, Any]
+Asked = tuple[Variant, str, str]
+"""Parent, slot, prompt."""
 KEEP = """
 
 Marks like ⟦1⟧ in the instructions stand for something that is filled in later: each must be in the new ones exactly \
@@ -32,10 +34,13 @@ once, unchanged. Put the new instructions between <prompt> and </prompt>."""
 class Gepa:
     """Rewrites one open text after another, from ``minibatch`` failures of a parent on the Pareto front.
 
+    They are drawn from those on ``looked`` rows of train that each parent is asked in a round, as gepa's are; at 0, or
+    without a train split, from its mistakes on dev.
     ``gepa`` is the version that is installed: another one may ask in other words. ValueError where none is.
     """
 
     minibatch: int = 3
+    looked: int = LOOKED
     most: int = MOST
     gepa: str = field(init=False, default="")
     needs_open: ClassVar[bool] = True
@@ -51,52 +56,67 @@ class Gepa:
     def __call__(self, n: int, view: View, rng: np.random.Generator) -> Flow[tuple[Variant | None, ...]]:
         """At most ``n`` rewritten variants, fewer where a parent has no failures; None for a text that lost a token.
 
-        Raises CallFailed where every call failed.
+        Raises CallFailed where none of the answers holds a text.
         """
         mark = int(rng.integers(2**31))
         drawn = random.Random(mark)
-        jobs = [job for place in range(min(n, self.most)) if (job := self._job(view, view.round + place, drawn))]
-        children: list[Variant | None] = []
-        failed: list[CallFailed] = []
-        for place, (parent, slot, prompt) in enumerate(jobs):
-            try:
-                text = yield from _text(meta.ask(view, [Message("user", prompt)], f"gepa/{mark}/{place}"))
-            except CallFailed as error:
-                failed.append(error)
-                continue
-            if text:
-                children.append(view.space.rewritten(parent, slot, text, "gepa", (parent.id,)))
-        if failed and len(failed) == len(jobs):
-            raise failed[0]
-        return new(view, children)
+        jobs = yield from self._jobs(min(n, self.most), view, rng, drawn)
+        asked = [
+            meta.ask(view, [Message("user", prompt)], f"gepa/{mark}/{place}")
+            for place, (_, _, prompt) in enumerate(jobs)
+        ]
+        texts = yield from meta.answered(asked, _read)
+        return new(
+            view,
+            (
+                view.space.rewritten(parent, slot, text, "gepa", (parent.id,))
+                for (parent, slot, _), text in zip(jobs, texts, strict=True)
+                if text
+            ),
+        )
 
-    def _job(self, view: View, turn: int, drawn: random.Random) -> tuple[Variant, str, str] | None:
-        """Whom to rewrite where, and what to ask: open slots take turns. None: all open texts are perfect so far.
+    def _jobs(self, n: int, view: View, rng: np.random.Generator, drawn: random.Random) -> Flow[list[Asked]]:
+        """Whom to rewrite where, and what to ask: open slots take turns. None of a parent whose answers are all right.
 
-        Before anything was scored, rows with their right answers stand in for failures.
+        Where nothing can be asked and nothing was scored yet, rows with their right answers stand in for failures.
         """
-        v = _parent(view, drawn)
-        slots = view.space.open_slots(view.variants[v])
-        records = [_failure(each) for each in view.failures(v, 8 * self.minibatch)]
-        if np.isnan(view.scores[v]).all():
-            records = [_right(each) for each in material(view) if each.answers]
-        if not slots or not (records or np.isnan(view.scores[v]).all()):
-            return None
-        slot = slots[turn % len(slots)].name
-        shown = drawn.sample(records, min(self.minibatch, len(records)))
-        return view.variants[v], slot, _prompt(view.space.text(view.variants[v], slot), shown)
+        rows = minibatch(view, self.looked, rng)
+        fronts, means = _front(view) if n else ({}, [])
+        known: dict[int, list[Record]] = {}
+        jobs = []
+        for place in range(n):
+            v = _parent(fronts, means, drawn)
+            parent = view.variants[v]
+            slots = view.space.open_slots(parent)
+            if slots and v not in known:
+                known[v] = [_failure(each) for each in (yield from mistakes_of(view, parent, v, rows))]
+                if not rows and np.isnan(view.scores[v]).all():
+                    known[v] = [_right(each) for each in material(view) if each.answers]
+            if slots and (known[v] or np.isnan(view.scores[v]).all()):
+                slot = slots[(view.round + place) % len(slots)].name
+                shown = drawn.sample(known[v], min(self.minibatch, len(known[v])))
+                jobs.append((parent, slot, _prompt(view.space.text(parent, slot), shown)))
+        return jobs
 
 
-def _parent(view: View, drawn: random.Random) -> int:
+def _front(view: View) -> tuple[dict[int, set[int]], list[float]]:
+    """Who is best on each row, without those that others stand in for (gepa's pruning); and everybody's mean."""
+    from gepa.gepa_utils import remove_dominated_programs
+
+    told = np.where(np.isnan(view.scores) | ~view.live[:, None], -np.inf, view.scores)
+    known = ~np.isnan(view.scores)
+    means = np.where(known, view.scores, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    means = np.where(known.any(axis=1), means, -np.inf)
+    best = (told == told.max(axis=0)) & (told > -np.inf)
+    fronts = {i: set(np.flatnonzero(best[:, i]).tolist()) for i in np.flatnonzero(best.any(axis=0)).tolist()}
+    prune: Callable[..., dict[int, set[int]]] = remove_dominated_programs
+    return prune(fronts, means.tolist()), means.tolist()
+
+
+def _parent(fronts: dict[int, set[int]], means: list[float], drawn: random.Random) -> int:
     """A variant that is best on some row, the likelier the more rows it is best on."""
     from gepa.gepa_utils import select_program_candidate_from_pareto_front
 
-    means = [float(np.nanmean(row)) if (~np.isnan(row)).any() else -np.inf for row in view.scores]
-    fronts: dict[int, set[int]] = {}
-    for i in range(len(view.dev)):
-        column = np.where(view.live, view.scores[:, i], np.nan)
-        if (~np.isnan(column)).any():
-            fronts[i] = {int(v) for v in np.flatnonzero(column == np.nanmax(column))}
     return int(select_program_candidate_from_pareto_front(fronts, means, drawn)) if fronts else 0
 
 
@@ -120,13 +140,8 @@ def _prompt(text: str, records: Sequence[Record]) -> str:
     return str(InstructionProposalSignature.prompt_renderer(given)) + KEEP
 
 
-def _text(request: Request) -> Flow[str]:
-    """The new text of an answer, asked for twice where the call fails: between our tags, or as gepa reads it."""
+def _read(answer: str) -> str | None:
+    """The new text of an answer: between our tags, or as gepa reads it."""
     from gepa.strategies.instruction_proposal import InstructionProposalSignature
 
-    try:
-        completion: Completion = yield request
-    except CallFailed:
-        completion = yield request
-    own = meta.read(completion.text)
-    return own or str(InstructionProposalSignature.output_extractor(completion.text)["new_instruction"])
+    return meta.read(answer) or str(InstructionProposalSignature.output_extractor(answer)["new_instruction"])

@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from promptlab.proposers.meta import examples, instruction
-from promptlab.proposers.rewrite import MOST, Job, material, parents, pool, rewritten, some, spot, whole
+from promptlab.proposers.rewrite import MOST, Job, material, parents, pool, rewritten, scores, some, spot, whole
 from promptlab.records import Flow, Variant
 from promptlab.view import View
 
@@ -34,10 +34,10 @@ class History:
     def __call__(self, n: int, view: View, rng: np.random.Generator) -> Flow[tuple[Variant | None, ...]]:
         """At most ``n`` new instructions."""
         best = parents(view, rng)[: self.parents]
-        jobs = []
+        jobs, told = [], scores(view)
         for place in range(min(n, self.most) if best else 0):
             at = spot(view, best[place % len(best)], rng)
-            tried = pool(view, at)[: max(1, self.shown)]
+            tried = pool(view, at, told)[: max(1, self.shown)]
             listed = "\n".join(instruction(each.text, each.score) for each in reversed(tried))
             rows = some(material(view), self.rows, rng)
             shown = f"\n\nSome inputs with their right answers:\n{examples(rows)}" if rows else ""

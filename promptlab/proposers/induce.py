@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from promptlab.proposers.meta import examples, instruction
-from promptlab.proposers.rewrite import MOST, Job, material, parents, pool, rewritten, some, spot, whole
+from promptlab.proposers.rewrite import MOST, Job, material, parents, pool, rewritten, scores, some, spot, whole
 from promptlab.records import Flow, Variant
 from promptlab.view import View
 
@@ -39,11 +39,11 @@ class Induce:
     def __call__(self, n: int, view: View, rng: np.random.Generator) -> Flow[tuple[Variant | None, ...]]:
         """At most ``n`` new instructions."""
         best = parents(view, rng)[: self.parents]
-        rows, jobs = material(view), []
+        rows, jobs, told = material(view), [], scores(view)
         for place in range(min(n, self.most) if best and rows else 0):
             at = spot(view, best[place % len(best)], rng)
             shown = examples(some(rows, self.rows, rng))
-            scored = any(not math.isnan(each.score) for each in pool(view, at))
+            scored = any(not math.isnan(each.score) for each in pool(view, at, told))
             again = scored and rng.random() < self.resample
             jobs.append(Job(at, _again(at.text) if again else _first(at.text, shown)))
         return (yield from rewritten("induce", view, jobs, rng))

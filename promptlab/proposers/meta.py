@@ -11,7 +11,7 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from promptlab.errors import BadInput, CallFailed, Problem
@@ -23,6 +23,7 @@ LONGEST_ANSWER = 4000  # tokens that a meta model may answer with at least: some
 LONGEST_TEXT = 8000  # characters of a text that is read from an answer
 LONGEST_VALUE = 600  # characters of a column's value that are shown
 LONGEST_ROWS = 12_000  # characters of all rows of a section
+REFUSED = ("content_filter", "context_overflow")  # how answers end that hold no text
 SHOWN = 80  # characters of an answer that could not be read, in messages
 _SHAPES = ("response_format", "stop", "n", "logprobs", "top_logprobs", "tools", "tool_choice")  # of answers, not ours
 _TEXT = re.compile(r"<prompt>((?:(?!</?prompt>).)*)</prompt>", re.S)
@@ -74,37 +75,34 @@ def read(text: str) -> str | None:
     return last if last and len(last) <= LONGEST_TEXT else None
 
 
-def answered(requests: Sequence[Request]) -> Flow[list[str | None]]:
-    """The text that each request brought, None where it brought none. A failed call is asked once more.
+def answered(requests: Sequence[Request], read: Callable[[str], str | None] = read) -> Flow[list[str | None]]:
+    """The text that each request brought, None where it brought none. They go out side by side; who failed, once more.
 
-    Raises CallFailed where none brought any, saying what came instead.
+    ``read`` finds the text in an answer; a refusal holds none, whatever it says. Raises CallFailed where none brought
+    any, saying what came instead.
     """
-    texts: list[str | None] = []
-    instead = ""
-    for request in requests:
-        try:
-            completion = yield from _twice(request)
-            texts.append(_text(completion))
-            instead = f"an answer without a text between <prompt> and </prompt>: {completion.text[:SHOWN]!r}"
-        except CallFailed as error:
-            texts.append(None)
-            instead = str(error)
-    if requests and not any(texts):
-        raise CallFailed(f"none of {len(texts)} calls of the meta model brought a text; the last: {instead}")
+    if not requests:
+        return []
+    found: list[Completion | CallFailed] = list((yield tuple(requests)))
+    failed = [place for place, each in enumerate(found) if isinstance(each, CallFailed)]
+    if failed:
+        again = yield tuple(requests[place] for place in failed)
+        for place, each in zip(failed, again, strict=True):
+            found[place] = each
+    texts = [
+        None if isinstance(each, CallFailed) or each.finish_reason in REFUSED else read(each.text) for each in found
+    ]
+    if not any(texts):
+        raise CallFailed(
+            f"none of {len(texts)} calls of the meta model brought a text; the last: {_instead(found[-1])}"
+        )
     return texts
 
 
-def _twice(request: Request) -> Flow[Completion]:
-    try:
-        completion: Completion = yield request
-    except CallFailed:
-        completion = yield request
-    return completion
-
-
-def _text(completion: Completion) -> str | None:
-    """The text of an answer; a refusal holds none, whatever it says."""
-    return None if completion.finish_reason in ("content_filter", "context_overflow") else read(completion.text)
+def _instead(last: Completion | CallFailed) -> str:
+    if isinstance(last, CallFailed):
+        return str(last)
+    return f"an answer without a text between <prompt> and </prompt>: {last.text[:SHOWN]!r}"
 
 
 def system(text: str, least: int = 120) -> Message:

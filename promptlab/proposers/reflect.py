@@ -6,25 +6,29 @@ GEPA (Agrawal et al., 2025) picks parents among the winners of single examples a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from promptlab.proposers.meta import instruction, mistakes
+from promptlab.proposers.mistakes import LOOKED, minibatch, mistakes_of
 from promptlab.proposers.rewrite import MOST, Job, parents, rewritten, spot, whole
 from promptlab.records import Flow, Variant
-from promptlab.view import View
-
-MOST_MISTAKES = 64  # that the shown ones are drawn from
+from promptlab.view import Failure, View
 
 
 @dataclass(frozen=True, slots=True)
 class Reflect:
-    """Shows ``mistakes`` of a parent: a winner of single rows (``pareto``) or one of the ``best`` variants."""
+    """Shows ``mistakes`` of a parent: a winner of single rows (``pareto``) or one of the ``best`` variants.
+
+    Each parent is asked ``looked`` rows of train in a round; at 0, or without train, its mistakes on dev are shown.
+    """
 
     by: Literal["pareto", "best"] = "pareto"
     mistakes: int = 4
+    looked: int = LOOKED
     most: int = MOST
     needs_open: ClassVar[bool] = True
     needs_meta: ClassVar[bool] = True
@@ -40,17 +44,21 @@ class Reflect:
         able = parents(view, rng)
         wins = winners(view, [v for v in able if isinstance(v, int)]) if self.by == "pareto" else {}
         odds = np.array([*wins.values()], dtype=float)
-        jobs = []
+        spots = []
         for place in range(min(n, self.most) if able else 0):
             parent = (
                 [*wins][int(rng.choice(len(wins), p=odds / odds.sum()))] if wins else able[place % min(4, len(able))]
             )
-            at = spot(view, parent, rng)
-            jobs.append(Job(at, f"{instruction(at.text)}\n\n{self._wish(view, at.row, rng)}"))
+            spots.append(spot(view, parent, rng))
+        rows = minibatch(view, self.looked, rng)
+        known: dict[str, list[Failure]] = {}
+        for at in spots:
+            if at.variant.id not in known:
+                known[at.variant.id] = yield from mistakes_of(view, at.variant, at.row, rows)
+        jobs = [Job(at, f"{instruction(at.text)}\n\n{self._wish(known[at.variant.id], rng)}") for at in spots]
         return (yield from rewritten("reflect", view, jobs, rng))
 
-    def _wish(self, view: View, row: int, rng: np.random.Generator) -> str:
-        known = view.failures(row, MOST_MISTAKES) if row >= 0 else []
+    def _wish(self, known: Sequence[Failure], rng: np.random.Generator) -> str:
         drawn = sorted(rng.permutation(len(known))[: self.mistakes].tolist())
         shown = mistakes(known[place] for place in drawn)
         if not shown:
@@ -73,11 +81,7 @@ def winners(view: View, rows: list[int]) -> dict[int, int]:
         return {}
     told = np.where(np.isnan(told), -np.inf, told)[:, columns]
     best = told == told.max(axis=0)
-    kept = {}
-    for place, row in enumerate(rows):
-        beaten = any(
-            (best[other] | ~best[place]).all() and best[other].sum() > best[place].sum() for other in range(len(rows))
-        )
-        if best[place].any() and not beaten:
-            kept[row] = int(best[place].sum())
-    return kept
+    shared = best.astype(float) @ best.T  # [one, other]: rows on which both are best
+    count = best.sum(axis=1)
+    beaten = ((shared == count[:, None]) & (count > count[:, None])).any(axis=1)
+    return {row: int(count[place]) for place, row in enumerate(rows) if count[place] and not beaten[place]}

@@ -79,12 +79,12 @@ def scores(view: View) -> list[float]:
     return [float(first.mean() + delta) if len(first) else math.nan for delta in view.deltas()]
 
 
-def pool(view: View, at: Spot) -> list[Known]:
+def pool(view: View, at: Spot, told: Sequence[float]) -> list[Known]:
     """The distinct texts that may stand at a spot, best first, then those that nobody scored (the author's options).
 
-    A token means something within its own option only: texts of other options are there if they hold none.
+    ``told`` are the ``scores`` of the view. A token means something within its own option only: texts of other options
+    are there if they hold none.
     """
-    told = scores(view)
     found: dict[str, Known] = {}
     for row in sorted(
         range(len(view.variants)), key=lambda v: (math.isnan(told[v]), -told[v] if told[v] == told[v] else 0, v)

@@ -13,7 +13,7 @@ from typing import Any
 
 from jinja2 import nodes
 
-from promptlab.records import Rewritten
+from promptlab.rewritten import Rewritten
 
 PLACE = "\u27e6{}\u27e7"
 _TOKEN = re.compile("\u27e6([0-9]+)\u27e7")
