@@ -20,7 +20,7 @@ def rows_hash(test: Sequence[Example]) -> str:
 
 
 def note_read(project: Path, test: Sequence[Example], run: str) -> int:
-    """Note that ``run`` reads these test rows; how many runs have read them by now. A resumed run counts once."""
+    """Note that ``run`` reads these test rows; which reading it is, from 1. A run that goes on stays what it was."""
     path = project / "test_reads.json"
     project.mkdir(parents=True, exist_ok=True)
     with FileLock(project / "test_reads.lock"):
@@ -29,7 +29,7 @@ def note_read(project: Path, test: Sequence[Example], run: str) -> int:
         if run not in runs:
             runs.append(run)
             write_text(path, json.dumps(known, indent=1) + "\n")
-        return len(runs)
+        return runs.index(run) + 1
 
 
 def _known(path: Path) -> dict[str, list[str]]:

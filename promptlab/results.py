@@ -7,55 +7,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from promptlab.final import Choice
-from promptlab.kept import Predictions
-from promptlab.mine import Search
+from promptlab.findings import Findings
+from promptlab.jury.judged import names_winner, on_pick
+from promptlab.measured import by_variant, means, measured, pairs_of
 from promptlab.predict import Task
 from promptlab.predictions import cell, rounded
 from promptlab.records import Example, Prediction, Variant
 from promptlab.spending import STATUSES, spending
-from promptlab.stats import Array, Paired, error_bounds, mean, paired, rate_interval
-from promptlab.ties import max_t
+from promptlab.stats.paired import mean, paired, rate_interval
+from promptlab.stats.sample import Array, codes_of
+from promptlab.tested import ALPHA, Tested, borne_out, pick_p, seed_of, tested
 
 Row = dict[str, Any]
-ALPHA = 0.05
 NAMED = 40  # characters of a slot's value in a name
-
-
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """All that the tables of a run are folded from. ``test`` predictions are empty where test was not read.
-
-    ``answered_as``: by model, the names that the endpoint's answers bear.
-    """
-
-    run: str
-    engine: str
-    task: Task = field(repr=False)  # asyncio formats what its main task gives, needed or not
-    search: Search = field(repr=False)
-    choice: Choice
-    test_rows: tuple[Example, ...] = field(repr=False)
-    test: Sequence[Prediction] = field(repr=False)
-    seed: int
-    answered_as: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Tested:
-    """What test says of the baseline (0) and the finalists: scores per row, differences, p; empty if it was not read.
-
-    p of dev's pick is raw, the others' is adjusted for being many and never below the pick's.
-    """
-
-    weights: Array
-    scores: Mapping[int, Array]
-    gaps: Mapping[int, Paired]
-    p: Mapping[int, float]
 
 
 def columns(slots: Sequence[str], metrics: Sequence[str]) -> list[str]:
@@ -81,16 +50,16 @@ def further_metrics(task: Task) -> list[str]:
 
 def fold(found: Findings) -> list[Row]:
     """The rows of results.csv, best rank first. What was not measured is absent or None; numbers are rounded."""
-    view, task = found.search.view, found.task
-    deltas, test = view.deltas(), tested(found)
-    names = names_of(view.variants)
-    on_dev, on_test = _by_variant(found.search.predictions), _by_variant(found.test)
+    found, task = as_measured(found), found.task
+    view, test = found.search.view, tested(found)
+    deltas, names = view.deltas(), names_of(view.variants)
+    on_dev, on_test = by_variant(found.search.predictions), by_variant(found.test)
     examples = {example.id: example for example in (*view.dev, *found.test_rows)}
     rows = []
     for v, variant in enumerate(view.variants):
         dev, final = list(on_dev.get(variant.id, ())), list(on_test.get(variant.id, ()))
         priced = task.models[variant.slots["model"]].price is not None
-        measured = {
+        figures = {
             **_dev(found, v, float(deltas[v])),
             **_test(found, v, test),
             **_further(task, dev if _fair(found, v) else [], final, examples),
@@ -100,11 +69,17 @@ def fold(found: Findings) -> list[Row]:
             {
                 **_who(found.run, variant, names[v]),
                 "status": _status(found, v, test),
-                **{name: rounded(n) if isinstance(n, float) else n for name, n in measured.items()},
+                **{name: rounded(n) if isinstance(n, float) else n for name, n in figures.items()},
                 "engine": found.engine,
             }
         )
     return [{**rows[v], "rank": rank} for rank, v in enumerate(_ranks(found, deltas), 1)]
+
+
+def as_measured(found: Findings) -> Findings:
+    """The findings with pseudo-values for dev's scores, where the objective needs them."""
+    view = measured(found.search.view, found.task, found.search.predictions)
+    return found if view is found.search.view else replace(found, search=replace(found.search, view=view))
 
 
 def names_of(variants: Sequence[Variant]) -> list[str]:
@@ -133,64 +108,14 @@ def short(slot: str) -> str:
     return slot.removeprefix("bank.").removeprefix("params.")
 
 
-def tested(found: Findings) -> Tested:
-    """What test says, repeats averaged first, every difference on the rows that both have."""
-    weights = np.array([example.weight for example in found.test_rows])
-    if not found.test:
-        return Tested(weights, {}, {}, {})
-    variants, rows = found.search.view.variants, _by_variant(found.test)
-    finalists, pick = found.choice.finalists, found.choice.pick
-    scores = {v: scores_of(rows.get(variants[v].id, []), found.test_rows) for v in (0, *finalists)}
-    gaps = {v: paired(scores[v], scores[0], found.seed, weights) for v in finalists}
-    if not finalists:
-        return Tested(weights, scores, {}, {})
-    differences = np.array([scores[v] - scores[0] for v in finalists]) * (weights / weights.mean())
-    family = dict(zip(finalists, max_t(differences, seed=found.seed), strict=True))
-    raw = gaps[pick].p if pick in gaps else 0.0
-    p = {v: raw if v == pick else float(np.maximum(raw, family[v])) for v in finalists}
-    return Tested(weights, scores, gaps, p)
-
-
-def scores_of(rows: Sequence[Prediction], examples: Sequence[Example]) -> Array:
-    """One score per example, repeats averaged first; NaN where there is none."""
-    found = _means(rows, [row.score for row in rows])
-    return np.array([found.get(each.id, math.nan) for each in examples], float)
-
-
 def claimed(row: Mapping[str, Any]) -> bool:
-    """Whether test bears a row out: better than the baseline, p below .05."""
-    return (row.get("delta") or 0.0) > 0 and 0 <= _known(row.get("p_adjusted"), 1.0) < ALPHA
-
-
-def borne_out(found: Findings, test: Tested) -> bool:
-    """Whether dev's pick wins: above the baseline on test, p below .05, whatever failed calls would have said."""
-    pick = found.choice.pick
-    if pick == 0 or pick not in test.gaps:
-        return False
-    bounds = error_bounds(test.scores[pick], test.scores[0], test.weights)
-    return test.gaps[pick].delta > 0 and test.p[pick] < ALPHA and min(bounds) > 0
+    """Whether test, or dev where it is all there is, bears a row out: better than the baseline, p below .05."""
+    gain = row.get("delta") if row.get("delta") is not None else row.get("dev_delta")
+    return (gain or 0.0) > 0 and 0 <= _known(row.get("p_adjusted"), 1.0) < ALPHA
 
 
 def _known(value: float | None, otherwise: float) -> float:
     return otherwise if value is None or math.isnan(value) else value
-
-
-def _means(rows: Sequence[Prediction], values: Sequence[float]) -> dict[str, float]:
-    """The mean of the values that there are, example by example."""
-    found: dict[str, list[float]] = {}
-    for row, value in zip(rows, values, strict=True):
-        if not math.isnan(value):
-            found.setdefault(row.example, []).append(value)
-    return {example: math.fsum(known) / len(known) for example, known in found.items()}
-
-
-def _by_variant(rows: Sequence[Prediction]) -> Mapping[str, Sequence[Prediction]]:
-    if isinstance(rows, Predictions):
-        return rows.by_variant()
-    found: dict[str, list[Prediction]] = {}
-    for row in rows:
-        found.setdefault(row.variant, []).append(row)
-    return found
 
 
 def _who(run: str, variant: Variant, name: str) -> Row:
@@ -214,11 +139,14 @@ def _dev(found: Findings, v: int, delta: float) -> Row:
     row: Row = {"dev_n": n, "dev_score": mean(scores, weights), "dev_delta": delta if v else None}
     if v and v not in found.choice.full:
         return row
-    interval = rate_interval(scores, weights, found.seed)
+    groups = codes_of([example.group for example in view.dev])
+    interval = rate_interval(scores, weights, seed_of(found), groups=groups)
     row |= {"dev_low": interval.low, "dev_high": interval.high}
     if v:
-        gap = paired(scores, view.scores[0], found.seed, weights)
+        gap = paired(scores, view.scores[0], seed_of(found), weights, groups=groups)
         row |= {"dev_delta_low": gap.low, "dev_delta_high": gap.high}
+    if v and v == found.choice.pick and found.alone:
+        row["p_adjusted"] = pick_p(found, Tested(weights, {}, {}, {}), view)
     return row
 
 
@@ -236,7 +164,7 @@ def _test(found: Findings, v: int, test: Tested) -> Row:
     if v not in test.scores:
         return {}
     scores = test.scores[v]
-    interval = rate_interval(scores, test.weights, found.seed)
+    interval = rate_interval(scores, test.weights, seed_of(found), groups=test.groups)
     row: Row = {
         "test_n": int((~np.isnan(scores)).sum()), "test_score": mean(scores, test.weights),
         "test_low": interval.low, "test_high": interval.high,
@@ -253,7 +181,7 @@ def _status(found: Findings, v: int, test: Tested) -> str:
         return "baseline"
     if view.asked[v].any() and np.isnan(view.scores[v]).all():
         return "failed"
-    if v == choice.pick and borne_out(found, test):
+    if v == choice.pick and borne_out(found, test, view) and names_winner(on_pick(found)):
         return "winner"
     if v in choice.tied:
         return "tied"
@@ -286,7 +214,6 @@ def _further(task: Task, dev: Sequence[Prediction], test: Sequence[Prediction], 
 def _metric(task: Task, name: str, rows: Sequence[Prediction], examples: Mapping[str, Example]) -> float:
     aggregate = getattr(task.metrics[name], "aggregate", None)
     if aggregate is not None:
-        pairs = [(examples[row.example].label, row.answer if row.status == "ok" else None) for row in rows]
-        return float(aggregate(pairs, tuple(map(str, task.labels))))
-    means = _means(rows, [row.scores[name] for row in rows])
-    return mean(list(means.values()), [examples[each].weight for each in means])
+        return float(aggregate(pairs_of(rows, examples), tuple(map(str, task.labels))))
+    values = means(rows, [row.scores[name] for row in rows])
+    return mean(list(values.values()), [examples[each].weight for each in values])

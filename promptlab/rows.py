@@ -18,6 +18,7 @@ from promptlab.records import Example, Split
 MEMORY = "splits.csv"
 PARTS: tuple[Split, ...] = ("train", "dev", "test")
 FEWEST = 2  # rows that a split must have for a mean and its interval
+MANY = 300  # rows from which a fixed space has a test set, too, unless the experiment says otherwise
 FAR = 0.1  # how far a remembered share may be from the one asked for before that is told
 
 
@@ -74,6 +75,8 @@ def _one_file(experiment: Experiment) -> Rows:
     if data.split.column is not None or data.columns.fold is not None:
         return _parts([dataset], dataset.folds, {}, experiment.seed)
     memory = remember(experiment.folder / MEMORY)
+    if _needs_no_test(experiment, dataset, memory):
+        return _all_dev(dataset, memory, experiment.seed)
     shares = data.split
     plan = Shares(shares.train, shares.dev, shares.test, shares.seed)
     try:
@@ -90,6 +93,22 @@ def _one_file(experiment: Experiment) -> Rows:
     if not _far(old, {name: part / len(fresh) for name, part in Counter(fresh.values()).items()}):
         return rows  # large groups, few rows: these shares are the nearest there are
     return replace(rows, notes=(*rows.notes, _kept(old)))
+
+
+def _needs_no_test(experiment: Experiment, dataset: Dataset, memory: Mapping[str, Split]) -> bool:
+    """Few rows, a fixed space, all of it scored on every row, and no row of them set aside before (EVIDENCE 2)."""
+    places = {memory.get(each.id, "dev") for each in dataset.examples}
+    return experiment.fixed and len(dataset.examples) < MANY and places <= {"dev"}
+
+
+def _all_dev(dataset: Dataset, memory: Mapping[str, Split], seed: int) -> Rows:
+    """Every row decides; remembered, so that none of them is ever held out."""
+    homes: dict[str, Split] = dict.fromkeys((each.id for each in dataset.examples), "dev")
+    note = (
+        f"note: {len(homes)} rows are fewer than {MANY}, and every variant meets them all: all are dev, none is held "
+        "out (`split: all`). Write data.split to set a test aside"
+    )
+    return replace(_parts([dataset], homes, {**memory, **homes}, seed), notes=(note,))
 
 
 def _far(places: Mapping[str, Split], shares: Mapping[Split, float]) -> bool:

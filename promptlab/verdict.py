@@ -8,13 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from promptlab import caveats
 from promptlab.final import won_on_dev
-from promptlab.luck import selection_luck
-from promptlab.metrics.classification import majority
+from promptlab.findings import Findings
+from promptlab.jury import judged
+from promptlab.measured import by_variant, metric_of
 from promptlab.pareto import COSTS, front_rows
-from promptlab.power import smallest_difference
-from promptlab.results import Findings, further_metrics, tested
-from promptlab.stats import error_bounds
+from promptlab.results import as_measured, further_metrics
+from promptlab.stats.luck import selection_luck
+from promptlab.stats.paired import paired
+from promptlab.stats.sample import codes_of
+from promptlab.tested import DEV_ALPHA, Tested, alone_p, borne_out, tested
 from promptlab.unit import Unit, unit_of
 
 EMBEDDED = (
@@ -22,7 +26,6 @@ EMBEDDED = (
     "point `endpoint` at a real one before you conclude anything."
 )
 NONE = "No variant beats the baseline"
-DEV_ALPHA = 0.025  # one-sided, where dev is all there is (EVIDENCE 2)
 
 
 def verdict(
@@ -32,43 +35,63 @@ def verdict(
 
     ``claims``: what the allocator may say of the variants it kept, on dev. ``costs``: those of the objective.
     """
-    lines = [*_winner(found, rows), *_further(found, rows), *_errors(found), *claims, *_ties(found)]
-    lines += [*_front(found, rows, costs), *_base_rate(found)]
+    unit = unit_of([found.search.view.scores, [row.score for row in found.test]])
+    found, test = as_measured(found), tested(found)
+    lines = judged.lines(judged.court_of(found), found.seed)
+    lines += [*_winner(found, rows, test, unit), *_further(found, rows), *caveats.reads(found)]
+    lines += [*caveats.errors(found, test, unit), *caveats.groups(found), *claims, *_ties(found)]
+    lines += [*_front(rows, costs, unit), *caveats.base_rate(found)]
     if "embedded" in found.engine.split():
         lines.append(EMBEDDED)
     return lines
 
 
-def _unit(found: Findings) -> Unit:
-    return unit_of([found.search.view.scores, *tested(found).scores.values()])
-
-
-def _winner(found: Findings, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    view, choice, unit = found.search.view, found.choice, _unit(found)
+def _winner(found: Findings, rows: Sequence[Mapping[str, Any]], test: Tested, unit: Unit) -> list[str]:
+    view, choice = found.search.view, found.choice
     if choice.pick == 0:
         return [_no_pick(found)]
     row = next(each for each in rows if each["variant"] == view.variants[choice.pick].id)
     who = f"{row['variant']} ({row['name']})"
     if not found.test:
-        return _untested(found, row, who)
+        return _alone(found, row, who, unit, test) if found.alone else _untested(found, row, who, unit)
     if row.get("delta") is None:
         return [f"{NONE}: dev's pick {who} has no score on test."]
     p = "" if row.get("p_adjusted") is None else f", p = {row['p_adjusted']:.2g}"
     span = unit.span(row.get("delta_low"), row.get("delta_high"))
     evidence = f"{unit.points(row['delta'])}{span} on {row['test_n']} held-out rows{p}"
-    if row["status"] == "winner":
-        lines = [f"Winner: {who}: {evidence}."]
+    if borne_out(found, test, view):
+        people = judged.on_pick(found)
+        lines = [f"{judged.word(found.task, people)}: {who}: {evidence}.", *filter(None, [judged.why(people)])]
     else:
         lines = [f"{NONE}. Dev's pick {who}: {evidence}."]
-        smallest = smallest_difference(row["test_n"], 0.2) if unit.rate else None
-        if smallest:
-            lines.append(f"(These {row['test_n']} rows show differences from about {100 * smallest:.0f} points up.)")
+        lines += caveats.resolves(found, test, unit)
     return [*lines, _gap(unit, row["dev_delta"], row["delta"], _luck(found))]
 
 
-def _untested(found: Findings, row: Mapping[str, Any], who: str) -> list[str]:
+def _alone(found: Findings, row: Mapping[str, Any], who: str, unit: Unit, test: Tested) -> list[str]:
+    """Where there is no test split: dev's word on its own pick, by a test that counts all that were tried."""
+    luck, tried = _luck(found), len(found.search.view.variants) - 1
+    span = unit.span(row.get("dev_delta_low"), row.get("dev_delta_high"))
+    p = alone_p(found, found.search.view)
+    if p is None:
+        why = "new variants were made from the scores, variants fell on the way, or the groups are too few"
+        gain = f"{unit.points(row['dev_delta'])} on {row['dev_n']} rows"
+        return [f"Dev's pick is {who}: {gain}. Without a test split no winner can be named here: {why}."]
+    evidence = f"{unit.points(row['dev_delta'])}{span} on {row['dev_n']} rows, p = {min(1.0, 2 * p):.2g}"
+    people = judged.on_pick(found)
+    above = borne_out(found, test, found.search.view)
+    won = f"{judged.word(found.task, people)}: {who}" if above else f"{NONE}. Dev's pick {who}"
+    lines = [f"{won}: {evidence}, counting all {tried} variants tried."]
+    lines += filter(None, [judged.why(people) if above else ""])
+    if luck is not None and unit.points(luck)[1:] != unit.points(0.0)[1:]:
+        flattered = f"the same rows picked it, which is worth about {unit.points(luck)[1:]}"
+        lines.append(f"There is no test split: {flattered}; expect {unit.points(row['dev_delta'] - luck)}.")
+    return lines
+
+
+def _untested(found: Findings, row: Mapping[str, Any], who: str, unit: Unit) -> list[str]:
     """What dev alone bears: a claim where nothing was adapted and nobody fell, else what to expect of the pick."""
-    view, unit, luck = found.search.view, _unit(found), _luck(found)
+    view, luck = found.search.view, _luck(found)
     gain = f"{unit.points(row['dev_delta'])} on {row['dev_n']} dev rows"
     lines = [f"Dev's pick is {who}: {gain}. Test was not read, so no winner is named."]
     if luck is not None and unit.points(luck)[1:] != unit.points(0.0)[1:]:
@@ -93,16 +116,34 @@ def _luck(found: Findings) -> float | None:
 
 
 def _further(found: Findings, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The further metrics of dev's pick and the baseline; they decide nothing."""
+    """The further metrics of dev's pick and the baseline, with intervals of the difference; they decide nothing."""
     view, split = found.search.view, "test" if found.test else "dev"
     by = {row["variant"]: row for row in rows}
     pick, base = (by[view.variants[v].id] for v in (found.choice.pick, 0))
+    if pick is base:
+        return []
     figures = [
-        f"{name} {pick[f'{split}.{name}']:.3g} (baseline {base[f'{split}.{name}']:.3g})"
+        f"{name} {pick[f'{split}.{name}']:.3g} (baseline {base[f'{split}.{name}']:.3g}{_differs(found, name)})"
         for name in further_metrics(found.task)
         if pick.get(f"{split}.{name}") is not None and base.get(f"{split}.{name}") is not None
     ]
-    return [f"On {split}, too: {', '.join(figures)}."] if figures and pick is not base else []
+    return [f"On {split}, too: {', '.join(figures)}."] if figures else []
+
+
+def _differs(found: Findings, name: str) -> str:
+    """The pick's difference in a further metric, with its interval where all rows were scored."""
+    view, pick = found.search.view, found.choice.pick
+    predictions, examples = (found.test, found.test_rows) if found.test else (found.search.predictions, view.dev)
+    if not found.test and pick not in found.choice.full:
+        return ""
+    rows = by_variant(predictions)
+    one, base = (metric_of(found.task, name, rows.get(view.variants[v].id, ()), examples) for v in (pick, 0))
+    seed = None if hasattr(found.task.metrics[name], "aggregate") else found.seed
+    weights = np.array([example.weight for example in examples])
+    gap = paired(one, base, seed, weights, groups=codes_of([example.group for example in examples]))
+    if math.isnan(gap.low):
+        return ""
+    return f", {gap.delta + 0.0:+.3g} [{gap.low + 0.0:+.3g}, {gap.high + 0.0:+.3g}]"
 
 
 def _gap(unit: Unit, dev: float, test: float, luck: float | None) -> str:
@@ -138,11 +179,11 @@ def _ties(found: Findings) -> list[str]:
     return [f"95 %: the best of the {scored} fully scored variants is among these {len(ids)}: {shown}."]
 
 
-def _front(found: Findings, rows: Sequence[Mapping[str, Any]], costs: Sequence[str]) -> list[str]:
+def _front(rows: Sequence[Mapping[str, Any]], costs: Sequence[str], unit: Unit) -> list[str]:
     """Which fully scored variants are not beaten in score and costs at once, cheapest first."""
     if not costs:
         return []
-    unit, best = _unit(found), front_rows(rows, costs)
+    best = front_rows(rows, costs)
     if not best:
         return [f"No front of score and {' and '.join(costs)}: it needs models with a price."]
     shown = ", ".join(_on_front(row, unit, costs) for row in best[:8])
@@ -157,27 +198,3 @@ def _on_front(row: Mapping[str, Any], unit: Unit, costs: Sequence[str]) -> str:
         return f"{row['variant']} (the baseline, {spent})"
     span = unit.span(row.get("dev_delta_low"), row.get("dev_delta_high"))
     return f"{row['variant']} ({unit.points(row['dev_delta'])}{span}, {spent})"
-
-
-def _errors(found: Findings) -> list[str]:
-    """Where calls failed: the pick's difference with every missing row counted as 0, and as 1."""
-    pick, test = found.choice.pick, tested(found)
-    if pick not in test.gaps:
-        return []
-    one, base = test.scores[pick], test.scores[0]
-    missing = int(np.isnan(one - base).sum())
-    if not missing:
-        return []
-    unit = _unit(found)
-    low, high = sorted(error_bounds(one, base, test.weights))
-    word = "undecided, for its sign depends on them" if low <= 0 <= high else "its sign does not depend on them"
-    rows = f"{missing} test row{'s are' if missing > 1 else ' is'} missing (errors)"
-    return [f"{rows}: the difference is {unit.gap(low)} to {unit.gap(high)} with them; {word}."]
-
-
-def _base_rate(found: Findings) -> list[str]:
-    if not found.task.labels:
-        return []
-    rows = found.test_rows or found.search.view.dev
-    label, share = majority([example.answers[0] for example in rows if example.answers])
-    return [] if label is None else [f"Always answering {label!r} would be right on {100 * share:.1f} % of these rows."]

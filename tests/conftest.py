@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small matrices: threads cost more than they bring
+
 from hypothesis import settings
 
 settings.register_profile("steady", derandomize=True, database=None, deadline=None)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from promptlab.final import choose
+from promptlab.findings import Findings
 from promptlab.metrics.exact import exact
 from promptlab.metrics.macro_f1 import MacroF1
 from promptlab.mine import Search
@@ -28,7 +29,6 @@ from promptlab.records import (
     Usage,
     Variant,
 )
-from promptlab.results import Findings
 from promptlab.space import Space
 from promptlab.view import View
 

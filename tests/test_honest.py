@@ -24,15 +24,15 @@ from promptlab.allocators import ALLOCATORS, DEFAULT
 from promptlab.final import choose, score_test, won_on_dev
 from promptlab.findings import Findings
 from promptlab.importing import implementation
-from promptlab.luck import selection_luck
 from promptlab.meter import Cost, Meter
 from promptlab.mine import Rules, mine
 from promptlab.proposers import PROPOSERS
 from promptlab.records import Completion, Endpoint, Example, Flow, Model, Prediction, Request, Variant
 from promptlab.results import fold
 from promptlab.space import Space
+from promptlab.stats.luck import selection_luck
+from promptlab.stats.ties import max_t, tie_set
 from promptlab.tested import borne_out
-from promptlab.ties import max_t, tie_set
 from promptlab.verdict import NONE, verdict
 from promptlab.view import View
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promptlab.power import effective_rows, rows_needed, smallest_difference
+from promptlab.stats.power import effective_rows, grouped_rows, rows_needed, smallest_difference
 
 NAN = math.nan
 
@@ -54,3 +54,11 @@ def test_differences_that_no_rows_resolve() -> None:
 def test_rows_in_groups_are_worth_less() -> None:
     assert effective_rows(500, 10, 0.5) == pytest.approx(500 / 5.5)
     assert effective_rows(500, 1, 0.9) == effective_rows(500, 10, 0.0) == 500
+
+
+def test_in_groups_of_unlike_sizes_the_large_ones_weigh() -> None:
+    """Ten rows in one group and ten alone are not worth what twenty in pairs are, though both have a mean of 2."""
+    assert grouped_rows([2] * 10, 0.5) == pytest.approx(20 / 1.5)
+    assert grouped_rows([10, *[1] * 10], 0.5) == pytest.approx(20 / (1 + 4.5 * 0.5))
+    assert grouped_rows([1] * 20, 0.5) == 20
+    assert grouped_rows([], 0.5) == 0

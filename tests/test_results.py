@@ -16,14 +16,16 @@ from findings import NAN, examples_of, findings, prediction, task_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from promptlab.findings import Findings
+from promptlab.measured import scores_of
 from promptlab.metrics.exact import exact
 from promptlab.metrics.macro_f1 import MacroF1
 from promptlab.predictions import frame, prediction_columns, prediction_rows, rounded
 from promptlab.records import Price, Variant
-from promptlab.results import Findings, _fair, claimed, columns, fold, further_metrics, names_of, scores_of
+from promptlab.results import _fair, claimed, columns, fold, further_metrics, names_of
 from promptlab.results import tested as on_test
-from promptlab.stats import paired, rate_interval
-from promptlab.ties import max_t
+from promptlab.stats.paired import paired, rate_interval
+from promptlab.stats.ties import max_t
 from promptlab.verdict import verdict
 from promptlab.write import write_csv
 

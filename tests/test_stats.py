@@ -9,11 +9,14 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats as oracle
+from statsmodels.regression.linear_model import WLS
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
-from promptlab import power, stats, ties
-from promptlab.stats import Interval, error_bounds, mcnemar_midp, mean, paired, rate_interval
+from promptlab.stats import paired as stats
+from promptlab.stats import power, ties
+from promptlab.stats.paired import Interval, error_bounds, mcnemar_midp, mean, paired, rate_interval
+from promptlab.stats.sample import codes_of, sample_of
 
 NAN = math.nan
 score = st.one_of(st.sampled_from([0.0, 0.5, 1.0]), st.floats(0, 1, width=32))
@@ -207,3 +210,79 @@ def test_with_unequal_weights_p_follows_the_weighted_delta() -> None:
 def test_nothing_of_scipy_is_loaded_before_it_is_needed() -> None:
     for module in (stats, power, ties):
         assert not [name for name, value in vars(module).items() if getattr(value, "__name__", "").startswith("scipy")]
+
+
+# Groups --------------------------------------------------------------------------------------------------------------
+
+
+def clustered(rng: np.random.Generator, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    return rng.normal(0.2, 1, len(sizes))[groups] + rng.normal(0, 1, len(groups)), groups
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_rows_in_groups_have_the_cluster_robust_p_of_statsmodels(weighted: bool) -> None:
+    rng = np.random.default_rng(12)
+    d, groups = clustered(rng, rng.integers(1, 9, 14))
+    w = rng.uniform(0.5, 3, len(d)) if weighted else np.ones(len(d))
+    fit = {"cov_type": "cluster", "cov_kwds": {"groups": groups}, "use_t": True}
+    theirs = WLS(d, np.ones(len(d)), weights=w).fit(**fit)
+    ours = sample_of(d, w, groups)
+    assert ours.mean() == pytest.approx(theirs.params[0])
+    # WLS counts parameters in its small-sample factor as OLS does: G/(G-1), with one parameter
+    assert ours.standard_error(bare=True) == pytest.approx(theirs.bse[0], rel=1e-9)
+    got = paired(d, np.zeros(len(d)), 0, w, groups=groups)
+    assert got.p == pytest.approx(theirs.pvalues[0], rel=1e-9)
+    half = oracle.t.ppf(0.975, 13) * math.sqrt(theirs.bse[0] ** 2 + 1 / ours.worth**2)
+    assert (got.low, got.high) == pytest.approx((got.delta - half, got.delta + half))
+
+
+def test_groups_of_one_row_are_no_groups() -> None:
+    a, b = (np.random.default_rng(k).integers(0, 2, 30).astype(float) for k in (1, 2))
+    assert paired(a, b, 0, groups=np.arange(30)[::-1]) == paired(a, b, 0)
+    assert rate_interval(a, groups=np.arange(30)) == rate_interval(a)
+    assert codes_of(["", "", "x"]) is None
+    assert codes_of(["x", "", "x", ""]).tolist() == [2, 0, 2, 1]
+
+
+def test_fewer_than_eight_groups_bear_no_p_and_fewer_than_two_no_interval() -> None:
+    d = np.random.default_rng(3).normal(0.5, 1, 40)
+    eight, seven = (paired(d, d * 0, 0, groups=np.arange(40) % count) for count in (8, 7))
+    assert 0 < eight.p < 1
+    assert math.isnan(seven.p)
+    assert seven.low < seven.delta < seven.high
+    one = paired(d, d * 0, 0, groups=np.zeros(40, int))
+    assert np.isnan([one.p, one.low, *ends(rate_interval(d, groups=np.zeros(40, int)))]).all()
+
+
+def test_rows_that_go_together_in_their_groups_have_the_interval_of_as_many_rows_as_groups() -> None:
+    """20 groups of 5 copies are worth 20 rows, for a rate and for a difference; unlike rows are worth all of them."""
+    rng = np.random.default_rng(4)
+    once = (rng.random(20) < 0.7).astype(float)
+    copies, groups = np.repeat(once, 5), np.repeat(np.arange(20), 5)
+    assert sample_of(copies, None, groups).worth == pytest.approx(20)
+    wide, narrow = (rate_interval(copies, groups=each) for each in (groups, None))
+    alpha = 2 * oracle.norm.sf(oracle.t.ppf(0.975, 19))  # Wilson's, with the t of 20 groups
+    expected = proportion_confint(once.sum(), 20, alpha=alpha, method="wilson")
+    assert ends(wide) == pytest.approx(expected)
+    assert wide.high - wide.low > 1.7 * (narrow.high - narrow.low)
+    assert 60 < sample_of(rng.normal(0, 1, 100), None, groups).worth <= 100
+    same = rate_interval(np.ones(100), groups=groups)
+    assert same.low < 0.85, "all right: not as sure as 100 rows, of which .963 is the lower end"
+
+
+def test_the_order_of_rows_in_groups_changes_nothing() -> None:
+    rng = np.random.default_rng(5)
+    d, groups = clustered(rng, np.full(10, 4))
+    order = rng.permutation(len(d))
+    assert paired(d, d * 0, 0, groups=groups) == paired(d[order], d * 0, 0, groups=groups[order])
+
+
+# p of graded scores --------------------------------------------------------------------------------------------------
+
+
+def test_few_rows_that_differ_alike_are_no_evidence() -> None:
+    """A t test of three equal differences has p 0; all their signs are alike by luck in one of four."""
+    assert paired([0.4, 0.5, 0.6], [0.3, 0.4, 0.5], 0).p == 0.25
+    assert paired([0.4] * 3 + [0.1] * 50, [0.3] * 3 + [0.1] * 50, 0).p >= 0.25
+    assert paired([0.3, 0.3], [0.3, 0.3], 0).p == 1.0

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scipy import stats as oracle
 
-from promptlab import ties
-from promptlab.ties import max_t, tie_set
+from promptlab.stats import ties
+from promptlab.stats.ties import max_t, tie_set
 
 NAN = math.nan
 
@@ -127,3 +127,43 @@ def test_forty_variants_on_a_thousand_rows_take_little_time_and_memory() -> None
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 300e6
+
+
+# Groups --------------------------------------------------------------------------------------------------------------
+
+
+def test_rows_of_a_group_are_flipped_together() -> None:
+    groups = np.array([0, 1, 1, 2, 0])
+    signs = np.vstack(list(ties._signs(200, 5, 1, groups)))
+    assert (signs[:, 0] == signs[:, 4]).all()
+    assert (signs[:, 1] == signs[:, 2]).all()
+    assert (signs[:, 0] != signs[:, 1]).any()
+    assert (np.vstack(list(ties._signs(200, 5, 1, np.arange(5)))) == signs_of(1, 200, 5)).all()
+
+
+def test_copies_of_rows_that_form_groups_are_no_more_evidence() -> None:
+    d = np.random.default_rng(2).normal(0.35, 1, (1, 20))
+    copies, groups = np.repeat(d, 10, axis=1), np.repeat(np.arange(20), 10)
+    once, grouped, alone = max_t(d, 1)[0], max_t(copies, 1, groups=groups)[0], max_t(copies, 1)[0]
+    assert grouped == pytest.approx(once, abs=0.03)
+    assert once > 0.05 > 10 * alone
+    scores = np.vstack([np.zeros(200), copies])
+    assert (
+        tie_set(scores, 1, groups=groups).tolist() == tie_set(np.vstack([np.zeros(20), d]), 1).tolist() == [True, True]
+    )
+    assert tie_set(scores, 1).tolist() == [False, True]
+
+
+def test_fewer_than_eight_groups_tell_nothing() -> None:
+    scores = np.vstack([np.zeros(40), np.ones(40), np.full(40, NAN)])
+    few = np.arange(40) % 7
+    assert np.isnan(max_t(scores[1:2], 1, groups=few)).all()
+    assert tie_set(scores, 1, groups=few).tolist() == [True, True, False]
+    assert tie_set(scores, 1, groups=np.arange(40) % 8).tolist() == [False, True, False]
+
+
+def test_rows_that_nobody_has_take_their_groups_with_them() -> None:
+    d = np.random.default_rng(7).normal(0.3, 1, (2, 45))
+    groups = np.arange(45) % 9
+    d[:, groups == 0] = NAN
+    assert max_t(d, 1, groups=groups) == pytest.approx(max_t(d[:, groups > 0], 1, groups=groups[groups > 0]))

@@ -8,6 +8,7 @@ arXiv 2411.00640, for evaluations of language models).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 Z_TEST, Z_POWER = 1.96, 0.84
 
@@ -36,6 +37,12 @@ def rows_needed(delta: float, psi: float) -> int:
 def effective_rows(n: float, mean_group: float, icc: float) -> float:
     """What ``n`` rows in groups are worth: n / (1 + (m - 1)·ICC), m rows a group on average (Kish's design effect)."""
     return n / (1 + (mean_group - 1) * icc)
+
+
+def grouped_rows(sizes: Sequence[int], icc: float) -> float:
+    """What rows in groups of these ``sizes`` are worth, m weighed by the rows that a group holds (Kish 1965)."""
+    n = sum(sizes)
+    return effective_rows(n, sum(size**2 for size in sizes) / n, icc) if n else 0.0
 
 
 def _rows(delta: float, psi: float) -> float:

@@ -17,7 +17,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from promptlab.stats import Array
+from promptlab.stats.paired import Array
 
 FEWEST = 10  # rows below which a draw leaves too few out
 DRAWS = 400
