@@ -15,9 +15,10 @@ from rich.console import Console
 from promptlab.cli.board import distinct_names
 from promptlab.cli.progress import progress
 from promptlab.cli.show import leaderboard
+from promptlab.findings import Findings
 from promptlab.meter import Cost, Meter
 from promptlab.records import Budget, Call, Completion, Price
-from promptlab.results import Findings, fold
+from promptlab.results import fold
 from promptlab.unit import Unit, unit_of
 from promptlab.view import Plan
 

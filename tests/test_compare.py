@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pandas as pd
@@ -15,12 +17,14 @@ from findings import NAN, findings
 from typer.testing import CliRunner
 
 from promptlab.cli import app
-from promptlab.comparison import Comparison, compare
+from promptlab.comparison.compare import Comparison, compare
 from promptlab.errors import BadInput
+from promptlab.findings import Findings
 from promptlab.predictions import prediction_columns, prediction_rows
-from promptlab.results import Findings, columns, fold, further_metrics
-from promptlab.stats import mcnemar_midp, paired
-from promptlab.ties import max_t
+from promptlab.results import columns, fold, further_metrics
+from promptlab.stats.paired import mcnemar_midp, paired
+from promptlab.stats.power import smallest_difference
+from promptlab.stats.ties import max_t
 from promptlab.write import write_csv
 
 ODD = ["NA", "None", "null", "nan", "1e3", "01", "true", "=1+1", "-3", "@me"]
@@ -62,6 +66,11 @@ def shown(*args: str) -> str:
     return result.output
 
 
+def rows_of_baseline(found: Comparison) -> str:
+    assert found.against is not None
+    return found.against[1]
+
+
 def by_variant(found: Comparison, split: str) -> dict[str, dict[str, Any]]:
     rows = found.differences[found.differences["split"] == split].to_dict("records")
     return {str(row["variant"]): row for row in rows}  # type: ignore[misc]
@@ -85,7 +94,8 @@ def test_a_run_folder_its_csvs_and_its_experiment_show_the_same(tmp_path: Path) 
     assert len(whole.leaderboard) == 3
     assert pd.api.types.is_integer_dtype(whole.leaderboard["error"]), "a count here, a message in predictions.csv"
     alone = compare([folder / "predictions.csv"])
-    assert len(alone.leaderboard) == 0
+    assert list(alone.leaderboard["variant"]) == list(whole.leaderboard["variant"]), "made from the scores"
+    assert list(alone.leaderboard["dev_n"]) == [60, 60, 60]
     pd.testing.assert_frame_equal(alone.differences, whole.differences)
 
 
@@ -203,11 +213,17 @@ def test_two_runs_share_a_leaderboard_and_are_paired_on_the_rows_that_both_have(
     found = compare([first, second])
     assert sorted(found.leaderboard["run"]) == ["r1", "r1", "r2", "r2"]
     assert list(found.leaderboard["rank"]) == [1, 2, 3, 4]
-    assert found.leaderboard["test_score"].is_monotonic_decreasing
+    dev = found.differences[found.differences["split"] == "dev"].set_index(["run", "variant"])["delta"].to_dict()
+    order = [dev.get(key, 0.0) for key in zip(found.leaderboard["run"], found.leaderboard["variant"], strict=True)]
+    assert order[:2] == sorted(order[:2], reverse=True), "by the paired difference on dev, whole rows first"
+    assert list(found.leaderboard["run"]) == ["r1", "r1", "r2", "r2"]
+    assert set(found.leaderboard["against"]) == {rows_of_baseline(found)}
     rows = found.differences[(found.differences["split"] == "test") & (found.differences["run"] == "r2")]
     assert set(rows["n"]) == {30}
     same = rows[rows["variant"] == rows["against"]]
     assert list(same["delta"]) == [0.0], "the other run's baseline against this one's"
+    assert same["low"].notna().all(), "rows that the other run never had are not what a race left out"
+    assert set(found.differences["against_run"]) == {"r1"}
     text = shown(str(first), str(second))
     assert "r2" in text
     assert "Paired differences" in text
@@ -247,6 +263,8 @@ def test_json_is_valid_and_says_null_where_nothing_was_measured(tmp_path: Path) 
     assert found["differences"][1]["p"] is None
     assert found["classes"] == [], "one label alone is no classification"
     assert found["best"]["run"] == "r1"
+    assert found["seeds"] == {"resampling": 0}
+    assert found["differences"][0]["against"] == found["against"]["variant"]
     rows = [(f"e{k}", "yes" if k % 2 else "no", "yes") for k in range(20)]
     found = json.loads(shown(str(answers(rows, tmp_path / "p.csv")), "--json"), parse_constant=refuse)
     assert found["classes"][0] == {"label": "no", "precision": None, "recall": 0.0, "f1": 0.0, "support": 10}
@@ -258,3 +276,203 @@ def test_data_on_the_terminal_is_text_never_markup_or_control(tmp_path: Path) ->
     text = shown(str(answers(rows, tmp_path / "p.csv")))
     assert "[red]no[/red]" in text
     assert "\x1b" not in text
+
+
+# Flips, labels, what the rows can show --------------------------------------------------------------------------------
+
+
+def test_flips_are_the_rows_that_changed_with_their_texts(tmp_path: Path) -> None:
+    first = answers([("e0", "a", "a"), ("e1", "a", "b"), ("e2", "b", "b"), ("e3", "b", "a")], tmp_path / "1.csv", "r1")
+    second = answers([("e0", "a", "=b\x1b[2J"), ("e1", "a", "a"), ("e2", "b", "b"), ("e3", "b", "a")],
+                     tmp_path / "2.csv", "r2")  # fmt: skip
+    found = compare([first, second], variant=None).changes
+    assert found is not None
+    assert (found.before, found.after, found.split, found.fixed, found.broken) == (
+        ("r1", "v1"), ("r2", "v1"), "test", 1, 1)  # fmt: skip
+    broken, fixed = found.flips
+    assert (broken.example, broken.kind, broken.label, broken.gain) == ("e0", "broken", "a", -1.0)
+    assert (broken.before, broken.after, broken.outputs[1]) == ("a", "=b\x1b[2J", "=b\x1b[2J")
+    assert (fixed.example, fixed.inputs) == ("e1", {"text": "text of e1"})
+    text = shown(str(first), str(second), "--flips", "1", "--flips-csv", str(tmp_path / "flips.csv"))
+    assert "Flips on test from r1/v1 to r2/v1: 1 fixed, 1 broken" in text
+    assert "1 more with --flips N" in text
+    assert "\x1b" not in text
+    with (tmp_path / "flips.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["example"], row["input.text"], row["after"]) for row in rows] == [
+        ("e0", "text of e0", "'=b\x1b[2J"), ("e1", "text of e1", "a")]  # fmt: skip
+
+
+def test_an_answer_that_is_none_is_shown_by_its_status(tmp_path: Path) -> None:
+    path = answers([("e0", "a", ""), ("e1", "a", "a")], tmp_path / "1.csv", "r1")
+    table = pd.read_csv(path, keep_default_na=False)
+    table.loc[0, "status"] = "truncated"
+    table.to_csv(path, index=False)
+    other = answers([("e0", "a", "a"), ("e1", "a", "a")], tmp_path / "2.csv", "r2")
+    found = compare([path, other]).changes
+    assert found is not None
+    assert [(each.kind, each.before, each.after) for each in found.flips] == [("fixed", "(truncated)", "a")]
+
+
+def test_pairs_confused_most_come_first(tmp_path: Path) -> None:
+    rows = [(f"e{k}", "yes" if k < 12 else "no", "no" if k < 9 else "yes" if k < 16 else "no") for k in range(24)]
+    found = compare([answers(rows, tmp_path / "p.csv")])
+    assert found.labels.confused == (("yes", "no", 9), ("no", "yes", 4))
+    assert "Confused most: yes as no (9), no as yes (4)." in shown(str(tmp_path / "p.csv"))
+
+
+def test_the_smallest_difference_uses_the_disagreement_that_was_measured(tmp_path: Path) -> None:
+    test = np.zeros((2, 200))
+    test[1, :40] = 1.0
+    test[0, 30:50] = 1.0
+    found = compare([write_run(tmp_path, findings(test, test))]).resolution
+    assert found is not None
+    assert (found.split, found.n, found.disagreement) == ("test", 200, 0.2)
+    assert found.smallest == smallest_difference(200, 0.2)
+
+
+def test_failed_calls_leave_the_interval_and_say_whether_they_decide(tmp_path: Path) -> None:
+    test = scores(6, [0.5, 0.6], 40)
+    test[1, :8] = NAN
+    found = compare([write_run(tmp_path, findings(test, test))])
+    row = found.differences.iloc[0]
+    base = test[0]
+    assert (row["n"], row["errors"]) == (32, 8)
+    assert row["delta_errors_0"] == pytest.approx(np.mean(np.nan_to_num(test[1]) - base))
+    assert row["delta_errors_1"] == pytest.approx(np.mean(np.nan_to_num(test[1], nan=1.0) - base))
+    assert row["low"] < row["delta"] < row["high"]
+    assert "8 test rows are missing (errors): the difference of" in shown(str(tmp_path))
+
+
+def test_ties_over_several_runs_are_of_the_variants_scored_on_all_shared_rows(tmp_path: Path) -> None:
+    test = scores(7, [0.2, 0.8, 0.79], 60)
+    one = write_run(tmp_path / "a", findings(test[:2]), "r1")
+    two = write_run(tmp_path / "b", findings(test[[0, 2]]), "r2")
+    found = compare([one, two]).ties
+    assert found is not None
+    assert (found.among, found.rows, found.split) == (4, 60, "dev")
+    assert {run for run, _ in found.members} == {"r1", "r2"}
+    assert len(found.members) == 2, "both good ones, and neither baseline"
+
+
+# Somebody else's table -----------------------------------------------------------------------------------------------
+
+
+def scored(path: Path, rows: Sequence[tuple[str, int, Any]], header: str = "variant,example,score") -> Path:
+    path.write_text("\n".join([header, *(",".join(map(str, row)) for row in rows)]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_scores_alone_make_a_leaderboard(tmp_path: Path) -> None:
+    rows = [(v, i, int(i % m > 0)) for v, m in (("007", 2), ("b", 8), ("c", 4)) for i in range(80)]
+    path = scored(tmp_path / "mine.csv", [*rows, ("part", 1, 1)])
+    found = compare([path])
+    board = found.leaderboard
+    assert list(board["variant"]) == ["b", "c", "007", "part"], "by paired differences, whole rows first"
+    assert list(board["status"]) == ["tied", "beaten", "baseline", "partial"]
+    gap = paired(np.arange(80) % 8 > 0, np.arange(80) % 2 > 0, 0)
+    assert found.differences.iloc[0]["low"] == pytest.approx(gap.low)
+    assert found.against == ("mine", "007"), "the first one, unless --baseline says otherwise"
+    assert compare([path], "c").against == ("mine", "c")
+    text = shown(str(path))
+    assert "score [95 %]" in text
+    assert "dev" not in text
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"), [([], "it holds no rows"), ([("a", 1, 1)], "There is one variant: nothing to compare it with.")]
+)
+def test_an_empty_table_and_a_single_row_are_told(tmp_path: Path, rows: list[tuple[str, int, int]], said: str) -> None:
+    assert said in shown(str(scored(tmp_path / "mine.csv", rows)))
+
+
+def test_a_score_that_is_no_number_is_told_with_its_line(tmp_path: Path) -> None:
+    path = scored(tmp_path / "mine.csv", [("a", 1, 1), ("a", 2, "good")])
+    with pytest.raises(BadInput, match=r"mine.csv:3: the column score must hold numbers, not 'good'"):
+        compare([path])
+
+
+def test_two_tables_of_one_name_are_two_runs(tmp_path: Path) -> None:
+    paths = [tmp_path / name / "scores.csv" for name in ("a", "b")]
+    for path in paths:
+        path.parent.mkdir()
+        scored(path, [("v", i, 1) for i in range(5)])
+    assert list(compare(paths).leaderboard["run"]) == [str(path) for path in paths]
+
+
+# The gate ------------------------------------------------------------------------------------------------------------
+
+
+def gate_of(*args: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["compare", *args, "--gate"])
+    return result.exit_code, (result.stdout.strip().splitlines() or [""])[-1] + result.stderr
+
+
+def test_the_gate_of_two_runs_judges_the_pick_of_each(tmp_path: Path) -> None:
+    test = scores(8, [0.3, 0.9], 150)
+    worse = np.vstack([test[0], np.where(np.arange(150) < 40, 0.0, test[1])])
+    main = str(write_run(tmp_path / "main", findings(test, test), "r1"))
+    branch = str(write_run(tmp_path / "branch", findings(worse, worse), "r2"))
+    pick = compare([main]).best[1]
+    code, line = gate_of(main, branch, "--junit", str(tmp_path / "gate.xml"))
+    assert code == 1
+    assert line.startswith(f"Gate regressed (r2/{pick} against r1/{pick}, on test)")
+    case = ET.parse(tmp_path / "gate.xml").find(".//testcase/failure")
+    assert case is not None
+    assert case.attrib["message"] in line
+    assert gate_of(branch, main)[0] == 0, "the other way round it is better"
+    code, line = gate_of(main, branch, "--variant", "baseline")
+    assert code == 0
+    assert "Gate passed" in line
+    assert gate_of(main, branch, "--margin", "1")[0] == 1, "worse for sure is worse, whatever the margin"
+
+
+def test_the_gate_of_one_run_judges_its_pick_against_its_baseline(tmp_path: Path) -> None:
+    test = np.array([np.arange(40) % 2 == 0, (np.arange(40) % 2 == 0) | (np.arange(40) == 1)], float)
+    folder = str(write_run(tmp_path, findings(test)))
+    base = rows_of_baseline(compare([folder]))
+    code, line = gate_of(folder)
+    assert code == 0
+    assert "Gate undecided" in line
+    assert f"against r1/{base}, on dev, where it was picked: these rows flatter it" in line
+    assert gate_of(folder, "--strict")[0] == 1
+    assert gate_of(folder, "--margin", "1")[1].startswith("Gate passed")
+    found = json.loads(CliRunner().invoke(app, ["compare", folder, "--gate", "--strict", "--json"]).stdout)
+    assert found["gate"]["gate"]["verdict"] == "undecided"
+
+
+def test_a_gate_that_has_nothing_to_judge_says_so(tmp_path: Path) -> None:
+    found = findings(scores(1, [0.4, 0.8], 30))
+    first = str(write_run(tmp_path / "a", found, "r1"))
+    other = str(write_run(tmp_path / "b", found, "r2", label=lambda cell: f"other {cell}"))
+    third = str(write_run(tmp_path / "c", found, "r3"))
+    known = compare([first]).best[1]
+    for args, said in (
+        ((first, other), "share no scored rows"),
+        ((first, other, third), "a gate compares one run or two, not 3"),
+        ((first, "--variant", known[:-1] + "x"), f"Did you mean '{known}'"),
+        ((first, "--variant", "baseline"), "would be compared with itself"),
+    ):
+        result = CliRunner().invoke(app, ["compare", *args, "--gate"])
+        assert result.exit_code == 2, result.output
+        assert said in result.stderr
+    result = CliRunner().invoke(app, ["compare", first, "--strict"])
+    assert (result.exit_code, "belong to --gate" in result.stderr) == (2, True)
+
+
+def test_groups_and_weights_that_a_table_names_count(tmp_path: Path) -> None:
+    """Five answers to a customer are one observation, not five; a row of weight 3 counts three times."""
+    rng = np.random.default_rng(11)
+    one = np.repeat(rng.integers(0, 2, 30), 5).astype(float)
+    base = np.repeat(rng.integers(0, 2, 30), 5).astype(float)
+    weight = np.where(np.arange(150) % 3 == 0, 3.0, 1.0)
+    rows = [(v, i, int(s), f"g{i // 5}", weight[i]) for v, own in (("a", base), ("b", one)) for i, s in enumerate(own)]
+    path = tmp_path / "mine.csv"
+    lines = ["variant,example,score,group,weight", *(",".join(map(str, row)) for row in rows)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    row = compare([path]).differences.iloc[0]
+    gap = paired(one, base, 0, weight, groups=np.repeat(np.arange(30), 5))
+    assert (row["delta"], row["low"], row["p"]) == pytest.approx((gap.delta, gap.low, gap.p))
+    bare = paired(one, base, 0)
+    assert row["high"] - row["low"] > 1.5 * (bare.high - bare.low)
+    assert "one-sided 95 % bounds" in gate_of(str(path))[1]

@@ -16,13 +16,29 @@ from promptlab.unit import Unit, unit_of
 
 Row = Mapping[str, Any]
 COLORS = {"winner": "bold green", "tied": "green", "baseline": "cyan", "failed": "red"}
-LEFT = ("run", "variant", "status")
-LAYOUTS = (  # the first one that the terminal is wide enough for
-    ("rank", "run", "variant", "status", "dev [95 %]", "test [95 %]", "Δ", "p", "rows", "$/1k"),
-    ("rank", "run", "variant", "status", "dev [95 %]", "test [95 %]", "Δ", "p"),
-    ("rank", "run", "variant", "status", "dev", "test", "Δ", "p"),
-    ("rank", "variant", "status", "dev", "test", "Δ"),
+LEFT = ("run", "variant", "status", "against")
+LAYOUTS = (  # the first one that the terminal is wide enough for; columns without a figure take no room
+    (
+        "rank",
+        "run",
+        "variant",
+        "status",
+        "dev [95 %]",
+        "test [95 %]",
+        "score [95 %]",
+        "Δ",
+        "against",
+        "p",
+        "rows",
+        "$/1k",
+    ),
+    ("rank", "run", "variant", "status", "dev [95 %]", "test [95 %]", "score [95 %]", "Δ", "against", "p"),
+    ("rank", "run", "variant", "status", "dev", "test", "score", "Δ", "against", "p"),
+    ("rank", "run", "variant", "status", "dev", "test", "score", "Δ", "against"),
+    ("rank", "run", "variant", "status", "Δ", "against"),
 )
+GAPS = (("delta", "Δ test [95 %]"), ("dev_delta", "Δ dev [95 %]"), ("all_delta", "Δ [95 %]"))
+COUNTS = ("dev_n", "test_n", "all_n")
 GAP, INDENT = 2, 6
 
 
@@ -32,6 +48,7 @@ class Board:
 
     rows: Sequence[Row]
     most: int
+    rest: str = "in results.csv"
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The lines, fitted to the console; on a pipe every row is one line, however long."""
@@ -40,15 +57,15 @@ class Board:
         names = [printable(name) for name in distinct_names(shown)]
         head, body = _fitted(shown, width)
         size = max(map(len, (head, *body)))
-        inline = all(size + GAP + len(name) <= width for name in names)
+        inline = any(names) and all(size + GAP + len(name) <= width for name in names)
         yield Text(head.ljust(size + GAP) + "name" if inline else head, style="bold", no_wrap=True)
         for row, line, name in zip(shown, body, names, strict=True):
             style = COLORS.get(str(row.get("status")), "")
             yield Text(line.ljust(size + GAP) + name if inline else line, style=style, no_wrap=True)
-            if not inline:
+            if not inline and name:
                 yield from (Text(part, style="dim", no_wrap=True) for part in _wrapped(name, width))
         if len(shown) < len(self.rows):
-            yield Text(f"{len(self.rows) - len(shown)} more in results.csv", style="dim")
+            yield Text(f"{len(self.rows) - len(shown)} more {self.rest}", style="dim")
 
 
 def distinct_names(rows: Sequence[Row]) -> list[str]:
@@ -102,10 +119,10 @@ def _column(title: str, values: Sequence[str], *, left: bool) -> list[str]:
 
 def _columns(rows: Sequence[Row]) -> dict[str, tuple[str, list[str]]]:
     """(title, cells) of every column there is, by its name in the layouts."""
-    unit = unit_of([[row[key] for row in rows if not missing(row.get(key))] for key in ("dev_score", "test_score")])
+    keys = ("dev_score", "test_score", "all_score")
+    unit = unit_of([[row[key] for row in rows if not missing(row.get(key))] for key in keys])
     several = len({_text(row.get("run")) for row in rows}) > 1
-    tested = any(not missing(row.get("delta")) for row in rows)
-    prefix, title = ("delta", "Δ test [95 %]") if tested else ("dev_delta", "Δ dev [95 %]")
+    prefix, title = next((each for each in GAPS if any(not missing(row.get(each[0])) for row in rows)), GAPS[1])
     forms: dict[str, tuple[str, Callable[[Row], str]]] = {
         "rank": ("rank", lambda row: _whole(row.get("rank"))),
         "run": ("run", lambda row: _text(row.get("run")) if several else ""),
@@ -115,9 +132,15 @@ def _columns(rows: Sequence[Row]) -> dict[str, tuple[str, list[str]]]:
         "test": ("test", lambda row: _score(row, "test", unit)),
         "dev [95 %]": ("dev [95 %]", lambda row: _score(row, "dev", unit) + _interval(row, "dev", unit)),
         "test [95 %]": ("test [95 %]", lambda row: _score(row, "test", unit) + _interval(row, "test", unit)),
+        "score": ("score", lambda row: _score(row, "all", unit)),
+        "score [95 %]": ("score [95 %]", lambda row: _score(row, "all", unit) + _interval(row, "all", unit)),
+        "against": (
+            "against",
+            lambda row: _text(row.get("against")) if several and not missing(row.get(prefix)) else "",
+        ),
         "Δ": (title, lambda row: _gap(row, prefix, unit)),
         "p": ("p", lambda row: _figure(row.get("p_adjusted"), "{:.2g}")),
-        "rows": ("rows", lambda row: "+".join(filter(None, map(_whole, (row.get("dev_n"), row.get("test_n")))))),
+        "rows": ("rows", lambda row: "+".join(filter(None, (_whole(row.get(key)) for key in COUNTS)))),
         "$/1k": ("$/1k", lambda row: _figure(row.get("usd_per_1k"), "{:.3g}")),
     }
     found = {key: (title, [printable(form(row)) for row in rows]) for key, (title, form) in forms.items()}

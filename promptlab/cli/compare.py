@@ -2,123 +2,90 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from promptlab.cli.arguments import AsJson
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
-    from rich.table import Table
+    from promptlab.comparison.compare import Comparison
+    from promptlab.comparison.gating import Gated
 
-    from promptlab.comparison import Comparison
+FLIPS, MARGIN = 6, 0.02
 
 
-def compare(
+def compare(  # noqa: PLR0913, PLR0917 - one argument per option
     paths: Annotated[list[Path], typer.Argument(metavar="RUN|CSV…", help="Run folders, experiments, or CSV files.")],
     baseline: Annotated[
         str | None, typer.Option("--baseline", metavar="VARIANT", help="Compare with this one.")
     ] = None,
+    variant: Annotated[
+        str | None,
+        typer.Option("--variant", metavar="VARIANT", help="Whose flips and labels to show, or to gate (or: baseline)."),
+    ] = None,
+    flips: Annotated[int, typer.Option("--flips", min=0, metavar="N", help="How many flipped rows to print.")] = FLIPS,
+    flips_csv: Annotated[
+        Path | None, typer.Option("--flips-csv", metavar="FILE", help="Write every flipped row and its texts here.")
+    ] = None,
+    gate: Annotated[
+        bool, typer.Option("--gate", help="Exit 1 if the pick (of the last run) is worse than the first run's.")
+    ] = False,
+    margin: Annotated[
+        float | None,
+        typer.Option("--margin", min=0, help="How much worse may pass, in scores (default .02 = 2 points)."),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="With --gate: exit 1 where it is undecided, too.")] = False,
+    junit: Annotated[
+        Path | None, typer.Option("--junit", metavar="FILE", help="With --gate: also write JUnit XML here.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the leaderboard, every paired difference to the baseline, and the best variant class by class.
+    """Show who is best and how sure, what each choice is worth, which rows flip, what is stable, what is confused.
+
+    With --gate, one run's pick is judged against its baseline, or the last run's pick against the first run's.
 
     Example: promptlab compare experiments/support_intent
     """
-    from promptlab.cli.show import console, leaderboard, print_json
-    from promptlab.comparison import compare as side_by_side
+    from promptlab.cli.compared import json_of, show
+    from promptlab.cli.show import console, print_json
+    from promptlab.comparison.compare import compare as side_by_side
+    from promptlab.errors import BadInput, Problem
 
-    found = side_by_side(paths, baseline)
+    if not gate and (strict or junit is not None or margin is not None):
+        raise BadInput(Problem("--margin, --strict and --junit belong to --gate", remedy="Add --gate."))
+    shown = None if gate and variant == "baseline" else variant
+    found = side_by_side(paths, baseline, shown)
+    if flips_csv is not None:
+        _write_flips(found, flips_csv)
+    judged = _judge(found, variant, baseline, MARGIN if margin is None else margin) if gate else None
+    if judged is not None and junit is not None:
+        _write_junit(judged, junit, strict=strict)
     if as_json:
-        print_json(_json(found))
-        return
-    out = console()
-    if len(found.leaderboard):
-        out.print(leaderboard(_records(found.leaderboard)))
-    if len(found.differences):
-        out.print(_differences(found))
-    if found.classes:
-        out.print(_classes(found))
-    for line in found.notes:
-        out.print(line, markup=False, highlight=False)
+        print_json(json_of(found, judged))
+    else:
+        show(console(), found, flips, judged)
+    if judged is not None and (judged.gate.verdict == "regressed" or (strict and judged.gate.verdict == "undecided")):
+        raise typer.Exit(1)
 
 
-def _records(table: DataFrame) -> list[dict[str, Any]]:
-    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+def _judge(found: Comparison, variant: str | None, baseline: str | None, margin: float) -> Gated:
+    from promptlab.comparison.gating import gated
+
+    return gated(found.results, found.grids, variant=variant, baseline=baseline, margin=margin, seed=found.seed)
 
 
-def _json(found: Comparison) -> dict[str, Any]:
-    return {
-        "leaderboard": _records(found.leaderboard),
-        "differences": _records(found.differences),
-        "best": {"run": found.best[0], "variant": found.best[1]},
-        "classes": [asdict(each) for each in found.classes],
-        "confusion": found.confusion,
-        "majority": found.majority,
-        "notes": found.notes,
-    }
+def _write_junit(judged: Gated, path: Path, *, strict: bool) -> None:
+    from promptlab.comparison.junit import junit
+    from promptlab.write import write_text
+
+    name = f"{'/'.join(judged.new)} against {'/'.join(judged.old)} on {judged.split}"
+    write_text(path, junit("promptlab compare", [(name, judged.gate)], strict=strict))
 
 
-def _differences(found: Comparison, most: int = 15) -> Table:
-    from rich.table import Table
-    from rich.text import Text
+def _write_flips(found: Comparison, path: Path) -> None:
+    from promptlab.comparison.flips import table
+    from promptlab.write import write_csv
 
-    from promptlab.cli.board import printable
-    from promptlab.unit import Unit
-
-    shown = _records(found.differences.head(most))
-    unit = Unit(rate=bool((found.differences["delta"].abs() <= 1).all()))
-    several = found.differences["run"].nunique() > 1
-    names = [
-        *(["run"] if several else []),
-        "variant",
-        "split",
-        "n",
-        "delta [95 %]",
-        "p",
-        "adjusted p",
-        "fixed",
-        "broken",
-    ]
-    title = f"Paired differences to {shown[0]['against']}"
-    table = Table(box=None, header_style="bold", title=title, title_justify="left", title_style="bold", pad_edge=False)
-    for name in names:
-        table.add_column(name, justify="left" if name in ("run", "variant", "split") else "right", no_wrap=True)
-    for row in shown:
-        span = f"{unit.gap(row['delta'])}{unit.span(row['low'], row['high'])}"
-        cells = [row["run"]] if several else []
-        cells += [row["variant"], row["split"], row["n"], span, *(_p(row[name]) for name in ("p", "p_adjusted")),
-                  *("" if row[name] != row[name] else int(row[name]) for name in ("fixed", "broken"))]  # fmt: skip
-        table.add_row(*(Text(printable(str(each))) for each in cells))
-    if len(found.differences) > most:
-        table.caption = f"{len(found.differences) - most} more with --json"
-    return table
-
-
-def _p(value: float) -> str:
-    return "" if value != value else f"{value:.2g}"  # noqa: PLR0124 - NaN
-
-
-def _classes(found: Comparison) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    from promptlab.cli.board import printable
-
-    title = f"{found.best[1]}, class by class"
-    if found.majority is not None:
-        title += f" (always {printable(found.majority[0])!r}: {100 * found.majority[1]:.1f} % right)"
-    table = Table(box=None, header_style="bold", title=title, title_justify="left", title_style="bold", pad_edge=False)
-    for name in ("label", "precision", "recall", "F1", "rows", "answered instead"):
-        table.add_column(name, justify="left" if name in ("label", "answered instead") else "right")
-    labels = [str(each.label) for each in found.classes]
-    for place, each in enumerate(found.classes):
-        row = [*found.confusion[place]]
-        wrong = sorted(((n, name) for n, name in zip(row, [*labels, "no answer"], strict=False) if n), reverse=True)
-        instead = ", ".join(f"{name} {n}" for n, name in wrong if name != str(each.label))
-        figures = ("" if x != x else f"{x:.2f}" for x in (each.precision, each.recall, each.f1))  # noqa: PLR0124 - NaN
-        table.add_row(*(Text(printable(str(cell))) for cell in (each.label, *figures, each.support, instead)))
-    return table
+    write_csv(path, *table(found.changes.flips if found.changes else ()))

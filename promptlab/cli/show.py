@@ -45,9 +45,9 @@ def _plain(value: Any) -> Any:
     return [_plain(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
-def leaderboard(rows: Sequence[Mapping[str, Any]], most: int = SHOWN) -> Board:
-    """The best rows, and the baseline wherever it stands, for ``console().print``."""
-    return Board(rows, most)
+def leaderboard(rows: Sequence[Mapping[str, Any]], most: int = SHOWN, rest: str = "in results.csv") -> Board:
+    """The best rows, and the baseline wherever it stands, for ``console().print``; ``rest``: where the others are."""
+    return Board(rows, most, rest)
 
 
 def verdict_lines(run: Run) -> list[str]:
@@ -64,7 +64,12 @@ def verdict_lines(run: Run) -> list[str]:
     own = f"{experiment.folder / 'results.csv'} and " if run.whole else ""
     pick = run.winner.variant.id
     lines.append(f"Tables: {own}{run.folder}")
-    return [*lines, f"Look: promptlab render {experiment.path} --variant {pick} · promptlab compare {run.folder}"]
+    lines.append(f"Page: {run.folder / 'report.html'}")
+    return [
+        *lines,
+        f"Look: promptlab render {experiment.path} --variant {pick} · promptlab compare {run.folder}",
+        f"Take: promptlab export {run.folder} --to python",
+    ]
 
 
 def plan_lines(prepared: Prepared, expected: Forecast) -> list[str]:

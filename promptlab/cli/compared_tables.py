@@ -1,0 +1,135 @@
+"""The tables of promptlab compare. Text from data is shown as text, on one line."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.table import Table
+from rich.text import Text
+
+from promptlab.cli.board import missing, printable
+from promptlab.comparison.compare import Changes, Comparison
+from promptlab.comparison.effects import Effects
+from promptlab.comparison.flips import Flip
+from promptlab.results import brief
+from promptlab.unit import Unit
+
+DIFFERENCES, EFFECTS = 15, 24  # rows on the terminal
+INSTEAD = 3  # wrong answers by name, of every label
+WIDEST = 160  # characters of a flipped row's text on a pipe
+LEFT = ("run", "variant", "label", "answered instead", "choice", "against")
+
+
+def difference_table(found: Comparison, unit: Unit) -> Table:
+    """Every paired difference to one variant, named in the title."""
+    table = found.differences.head(DIFFERENCES)
+    several = found.differences["run"].nunique() > 1 or len(found.runs) > 1
+    who = "/".join(found.against or ()) if several else (found.against or ("", ""))[1]
+    made = _table(
+        f"Paired differences to {printable(who)} on the rows that both have, p adjusted",
+        [*(["run"] if several else []), "variant", "rows", "delta [95 %]", "p", "fixed", "broken"],
+    )
+    for row in table.to_dict("records"):
+        span = unit.gap(row["delta"]) + unit.span(row["low"], row["high"])
+        p = "" if missing(row["p_adjusted"]) else f"{row['p_adjusted']:.2g}"
+        flips = ["" if missing(row[name]) else str(int(row[name])) for name in ("fixed", "broken")]
+        rows = str(row["n"]) if row["split"] == "all" else f"{row['n']} {row['split']}"
+        cells = [*([row["run"]] if several else []), row["variant"], rows, span, p, *flips]
+        _add(made, cells)
+    if len(found.differences) > DIFFERENCES:
+        made.caption = f"{len(found.differences) - DIFFERENCES} more with --json"
+    return made
+
+
+def effect_table(own: Effects, unit: Unit) -> Table:
+    """What every value of a slot is worth against another."""
+    made = _table("", ["choice", "worth [95 %]", "against"])
+    for each in own.effects[:EFFECTS]:
+        worth = unit.gap(each.delta) + unit.span(each.low, each.high)
+        _add(made, [f"{each.slot} = {brief(each.value)}", worth, brief(each.against)])
+    if len(own.effects) > EFFECTS:
+        made.caption = f"{len(own.effects) - EFFECTS} more with --json"
+    return made
+
+
+def classes(found: Comparison) -> Table:
+    """The best variant, label by label."""
+    title = f"{printable(found.best[1])}, class by class"
+    if found.labels.split:
+        title += f" on {found.labels.split}"
+    if found.majority is not None:
+        title += f" (always {printable(found.majority[0])!r}: {100 * found.majority[1]:.1f} % right)"
+    made = _table(title, ["label", "precision", "recall", "F1", "rows", "answered instead"])
+    made.columns[-1].no_wrap = False
+    labels = [str(each.label) for each in found.classes]
+    for place, each in enumerate(found.classes):
+        row = found.confusion[place]
+        wrong = sorted(((n, name) for n, name in zip(row, [*labels, "none"], strict=True) if n), reverse=True)
+        others = [f"{name} {n}" for n, name in wrong if name != str(each.label)]
+        instead = ", ".join(others[:INSTEAD]) + (" …" if len(others) > INSTEAD else "")
+        figures = ("" if missing(x) else f"{x:.2f}" for x in (each.precision, each.recall, each.f1))
+        _add(made, [each.label, *figures, each.support, instead])
+    return made
+
+
+@dataclass(frozen=True)
+class Flipped:
+    """Rows fixed and rows broken: the counts, then ``most`` of the rows, broken and fixed by turns."""
+
+    changes: Changes
+    most: int
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Two or three lines a row, cut to the console's width; on a pipe to ``WIDEST``."""
+        width = options.max_width if console.is_terminal else WIDEST
+        found = self.changes
+        same = found.before[0] == found.after[0]
+        before, after = ((key[1] if same else "/".join(key)) for key in (found.before, found.after))
+        where = "" if found.split == "all" else f" on {found.split}"
+        head = f"Flips{where} from {before} to {after}: {found.fixed} fixed, {found.broken} broken"
+        yield Text(printable(head), style="bold")
+        shown = _by_turns(found.flips, self.most)
+        for flip in shown:
+            style = "green" if flip.kind == "fixed" else "red"
+            for place, line in enumerate(_lines(flip)):
+                text = textwrap.shorten(printable(line), width - 8, placeholder=" …") if place else _head(line, width)
+                yield Text(text if not place else f"        {text}", style="" if place else style, no_wrap=True)
+        if len(shown) < len(found.flips):
+            yield Text(f"{len(found.flips) - len(shown)} more with --flips N, --flips-csv FILE or --json", style="dim")
+
+
+def _head(line: str, width: int) -> str:
+    return textwrap.shorten(printable(line), width, placeholder=" …")
+
+
+def _lines(flip: Flip) -> Iterator[str]:
+    inputs = " · ".join(flip.inputs.values())
+    yield f"{flip.kind}  {flip.example}  {inputs}"
+    label = f"  (right: {flip.label})" if flip.label else ""
+    if flip.before or flip.after:
+        yield f"{flip.before or '(nothing)'} → {flip.after or '(nothing)'}{label}"
+
+
+def _by_turns(found: Sequence[Flip], most: int) -> list[Flip]:
+    """As many broken ones as fixed ones, where there are as many of both."""
+    broken, fixed = ([flip for flip in found if flip.kind == kind] for kind in ("broken", "fixed"))
+    few = min(len(broken), max(most - most // 2, most - len(fixed)))
+    return [*broken[:few], *fixed[: most - few]]
+
+
+def _table(title: str, names: Sequence[str]) -> Table:
+    bold = "bold"
+    made = Table(
+        box=None, header_style=bold, title=title or None, title_justify="left", title_style=bold, pad_edge=False
+    )
+    made.caption_justify = "left"
+    for name in names:
+        made.add_column(name, justify="left" if name in LEFT else "right", no_wrap=True)
+    return made
+
+
+def _add(made: Table, cells: Sequence[object]) -> None:
+    made.add_row(*(Text(printable(str(each))) for each in cells))
