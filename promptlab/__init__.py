@@ -17,6 +17,7 @@ from promptlab.version import __version__
 if TYPE_CHECKING:
     from promptlab.api import Experiment, compare
     from promptlab.errors import BadInput, EndpointUnusable, Interrupted, PromptlabError
+    from promptlab.export.loaded import load
     from promptlab.finished import Run
     from promptlab.records import Completion, Example, Score
     from promptlab.run import load_run
@@ -32,6 +33,7 @@ _HOMES = {
     "Run": "promptlab.finished",
     "Score": "promptlab.records",
     "compare": "promptlab.api",
+    "load": "promptlab.export.loaded",
     "load_run": "promptlab.run",
 }
 
@@ -47,6 +49,7 @@ __all__ = [
     "Score",
     "__version__",
     "compare",
+    "load",
     "load_run",
 ]
 

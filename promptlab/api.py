@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from promptlab.comparison import Comparison
-from promptlab.comparison import compare as side_by_side
+from promptlab.comparison.compare import Comparison
+from promptlab.comparison.compare import compare as side_by_side
 from promptlab.experiment import Experiment as Parsed
 from promptlab.finished import Run
 from promptlab.forecast import Forecast, forecast
@@ -57,13 +57,13 @@ class Experiment:
         return mine(prepare(self.parsed, limit, test=test), fresh=fresh)
 
 
-def compare(*runs: Run | str | Path, baseline: str | None = None) -> Comparison:
-    """Runs, folders of runs or experiments, and CSV files side by side: leaderboard, paired differences, classes.
+def compare(*runs: Run | str | Path, baseline: str | None = None, variant: str | None = None) -> Comparison:
+    """Runs, folders of runs or experiments, and CSV files side by side: leaderboard, differences, effects, flips.
 
-    ``baseline`` names the variant that all are compared with; by default the first run's own. Raises BadInput where
-    there are no results.
+    ``baseline`` names the variant that all are compared with, by default the first run's own; ``variant`` the one that
+    is looked at closely, by default the best. Raises BadInput where there are no results.
     """
-    return side_by_side([run.folder if isinstance(run, Run) else run for run in runs], baseline)
+    return side_by_side([run.folder if isinstance(run, Run) else run for run in runs], baseline, variant)
 
 
 def _yaml(value: Any) -> str:

@@ -8,6 +8,7 @@ import json
 import math
 import platform
 import re
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -65,13 +66,7 @@ def manifest(run: Run, store: Store) -> dict[str, Any]:
         "python": platform.python_version(),
         "libraries": {name: _version(name) for name in LIBRARIES},
         "settings": canonical(experiment),
-        "hashes": {
-            "experiment": _sha256(json.dumps(canonical(experiment), sort_keys=True, default=str).encode()),
-            "templates": {name: each.hash for name, each in prepared.task.templates.items()},
-            "bank": prepared.task.bank.hash if prepared.task.bank else None,
-            "files": {name: _sha256(content) for name, content in sorted(store.inputs().items())},
-            "test": rows_hash(rows.test) if rows.test else None,
-        },
+        "hashes": hashes(run) | {"files": {name: _sha256(each) for name, each in sorted(store.inputs().items())}},
         "rows": {"train": len(rows.train), "dev": len(rows.dev), "test": len(rows.test)},
         "space": prepared.space.size,
         "variants": len(found.search.view.variants),
@@ -89,6 +84,22 @@ def manifest(run: Run, store: Store) -> dict[str, Any]:
     }
 
 
+def hashes(run: Run) -> dict[str, Any]:
+    """sha256 of what a run was made from: settings, templates, bank, the rows of dev and of test."""
+    prepared = run.prepared
+    rows, bank = prepared.rows, prepared.task.bank
+    return {
+        "experiment": _sha256(json.dumps(canonical(prepared.experiment), sort_keys=True, default=str).encode()),
+        "templates": {name: each.hash for name, each in prepared.task.templates.items()},
+        "bank": bank.hash if bank else None,
+        "data": _sha256(
+            json.dumps([[each.id, dict(each.inputs), each.label] for each in rows.all], default=str).encode()
+        ),
+        "dev": rows_hash(rows.dev),
+        "test": rows_hash(rows.test) if rows.test else None,
+    }
+
+
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
@@ -101,21 +112,36 @@ def _version(name: str) -> str | None:
 
 
 def _write_prompts(run: Run) -> None:
-    """prompts/VARIANT.md: what each variant asks, rendered on the first dev row."""
+    """prompts/VARIANT.md: what each variant asks, rendered on the first dev row; of an ensemble, every member."""
     task, example = run.findings.task, run.prepared.rows.dev[0]
     for variant in run.findings.search.view.variants:
         path = run.folder / "prompts" / f"{variant.id}.md"
         if not path.exists():
             try:
-                write_text(path, _shown(variant, task.prompt(variant).messages(example), example.id))
+                asked = [(each, task.prompt(each).messages(example)) for each in variant.members or (variant,)]
+                write_text(path, _shown(variant, asked, example.id))
             except BadInput as error:
                 write_text(path, f"{error}\n")
 
 
-def _shown(variant: Variant, messages: tuple[Message, ...], row: str) -> str:
-    slots = "\n".join(f"- {name}: {_one_line(value)}" for name, value in variant.slots.items())
-    turns = "\n\n".join(f"## {each.role}\n\n{_fenced(each.content)}" for each in messages)
-    return f"# {variant.id}\n\n{slots}\n- row: {_one_line(row)}\n\n{turns}\n"
+def _shown(variant: Variant, asked: Sequence[tuple[Variant, tuple[Message, ...]]], row: str) -> str:
+    head = f"# {variant.id}\n\n{_listed(variant)}\n- row: {_one_line(row)}\n\n"
+    if not variant.members:
+        return head + _turns(asked[0][1]) + "\n"
+    weights = [weight for _, weight in variant.slots["ensemble"]]
+    parts = [
+        f"# Member {place} of {len(asked)}: {member.id}, weight {weight}\n\n{_listed(member)}\n\n{_turns(messages)}\n"
+        for place, (weight, (member, messages)) in enumerate(zip(weights, asked, strict=True), 1)
+    ]
+    return head + "\n".join(parts)
+
+
+def _listed(variant: Variant) -> str:
+    return "\n".join(f"- {name}: {_one_line(value)}" for name, value in variant.slots.items())
+
+
+def _turns(messages: tuple[Message, ...]) -> str:
+    return "\n\n".join(f"## {each.role}\n\n{_fenced(each.content)}" for each in messages)
 
 
 def _one_line(value: object) -> str:

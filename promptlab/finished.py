@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from promptlab.errors import BadInput, Problem, nearest
+from promptlab.findings import Findings
 from promptlab.predict import Prompt
-from promptlab.predictions import frame, input_names, prediction_columns, prediction_rows
+from promptlab.predictions import beside, frame, input_names, prediction_columns, prediction_rows
 from promptlab.prepare import Prepared
-from promptlab.records import Example, Message, Variant
-from promptlab.results import Findings, claimed, columns, fold, further_metrics
+from promptlab.records import Example, Passage, Variant
+from promptlab.results import claimed, columns, fold, further_metrics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,30 +26,69 @@ _NAMED = ("model", "template")  # slots with columns of their own
 
 @dataclass(frozen=True, slots=True)
 class Winner:
-    """Dev's pick, or the baseline if nothing was above it. ``claimed``: test says that it beats the baseline."""
+    """Dev's pick, or the baseline if nothing was above it. ``claimed``: test says that it beats the baseline.
+
+    ``prompts``: what it asks. That is one prompt, or one for each member of an ensemble.
+    """
 
     variant: Variant
     claimed: bool
-    prompt: Prompt = field(repr=False)
+    prompts: tuple[Prompt, ...] = field(repr=False)
 
-    def messages(self, **inputs: Any) -> list[dict[str, str]]:
+    def messages(self, *, passages: Sequence[Any] = (), **inputs: Any) -> list[dict[str, str]]:
         """The chat messages for one set of inputs, as an OpenAI-compatible endpoint takes them.
 
-        Inputs that only other templates read are allowed. Raises BadInput for those that are missing or unknown.
+        ``passages``: the texts given to the row, each text, or a mapping with id and text. Inputs that only other
+        templates read are allowed. Raises BadInput for inputs that are missing or unknown, and for an ensemble, where
+        no one prompt speaks for all.
         """
-        template, task = self.prompt.template, self.prompt.task
-        known = {name for each in task.templates.values() for name in each.inputs}
-        known |= {name for demo in (task.bank.demos if task.bank else ()) for name in demo.inputs}
-        reads = f"The template {template.name} reads: {', '.join(template.inputs) or 'no inputs'}."
-        problems = [
-            Problem(f"the input `{name}` is missing", "", 0, reads) for name in template.inputs if name not in inputs
-        ]
-        unknown = [name for name in inputs if name not in known]
-        problems += [Problem(f"there is no input `{name}`", "", 0, nearest(name, known) or reads) for name in unknown]
+        if len(self.prompts) > 1:
+            count = len(self.prompts)
+            what = f"{self.variant.id} is an ensemble of {count} prompts: the messages of one are not its answer"
+            remedy = "Take all_messages(...), ask each, and vote: promptlab export --to python writes that."
+            raise BadInput(Problem(what, remedy=remedy))
+        return self.all_messages(passages=passages, **inputs)[0]
+
+    def all_messages(self, *, passages: Sequence[Any] = (), **inputs: Any) -> list[list[dict[str, str]]]:
+        """The chat messages of every prompt that it asks: one list for each member of an ensemble, in order."""
+        problems = [problem for prompt in self.prompts for problem in _wrong(prompt, inputs)]
         if problems:
             raise BadInput(problems)
-        found: tuple[Message, ...] = self.prompt.messages(Example("", inputs))
-        return [{"role": each.role, "content": each.content} for each in found]
+        example = Example("", inputs, passages=tuple(_passage(place, each) for place, each in enumerate(passages, 1)))
+        found = [prompt.messages(example) for prompt in self.prompts]
+        return [[{"role": each.role, "content": each.content} for each in messages] for messages in found]
+
+
+def _wrong(prompt: Prompt, inputs: Mapping[str, Any]) -> list[Problem]:
+    """The inputs that a prompt lacks, and those that nothing knows."""
+    template, task = prompt.template, prompt.task
+    known = {name for each in task.templates.values() for name in each.inputs}
+    known |= {name for demo in (task.bank.demos if task.bank else ()) for name in demo.inputs}
+    reads = f"The template {template.name} reads: {', '.join(template.inputs) or 'no inputs'}."
+    problems = [
+        Problem(f"the input `{name}` is missing", "", 0, reads) for name in template.inputs if name not in inputs
+    ]
+    if row_chooses(prompt) and task.bank:
+        looks = "The demos are chosen by it: without it they would not be those that were measured."
+        chosen_by = [name for name in task.bank.demos[0].inputs if name not in (*inputs, *template.inputs)]
+        problems += [Problem(f"the input `{name}` is missing", "", 0, looks) for name in chosen_by]
+    unknown = [name for name in inputs if name not in known]
+    return problems + [Problem(f"there is no input `{name}`", "", 0, nearest(name, known) or reads) for name in unknown]
+
+
+def row_chooses(prompt: Prompt) -> bool:
+    """Whether the demos, or their order, depend on the row: on all of its inputs, whatever the template reads."""
+    slots, bank = prompt.variant.slots, prompt.task.bank
+    if bank is None or not bank.demos or "demos" not in prompt.template.uses or "bank.demos" in slots:
+        return False
+    looks = slots.get("bank.select") == "nearest" or slots.get("bank.order") == "nearest-last"
+    return int(slots.get("bank.k", 0)) > 0 and looks
+
+
+def _passage(place: int, given: Any) -> Passage:
+    if isinstance(given, Mapping):
+        return Passage(str(given.get("id", place)), str(given.get("text", "")))
+    return given if isinstance(given, Passage) else Passage(str(place), str(given))
 
 
 @dataclass(frozen=True)
@@ -58,12 +98,16 @@ class Run:
     folder: Path
     prepared: Prepared = field(repr=False)
     findings: Findings = field(repr=False)
-    test_reads: int = 0
 
     @property
     def id(self) -> str:
         """What the column ``run`` says."""
         return self.findings.run
+
+    @property
+    def test_reads(self) -> int:
+        """How many runs have read these test rows, this one the last of them; 0 where it did not."""
+        return self.findings.reads if self.findings.test else 0
 
     @property
     def whole(self) -> bool:
@@ -98,8 +142,9 @@ class Run:
         found, examples = self.findings, self.examples
         names = input_names(examples)
         unpriced = {name for name, model in found.task.models.items() if model.price is None}
-        predictions = chain(found.search.predictions, found.test)
-        return prediction_columns(names), prediction_rows(self.id, predictions, examples, names, unpriced)
+        predictions, more = chain(found.search.predictions, found.test), beside(examples)
+        rows = prediction_rows(self.id, predictions, examples, names, unpriced, more)
+        return prediction_columns(names, more), rows
 
     @property
     def examples(self) -> Mapping[str, Example]:
@@ -112,4 +157,5 @@ class Run:
         found = self.findings
         variant = found.search.view.variants[found.choice.pick]
         row = next(each for each in self.rows if each["variant"] == variant.id)
-        return Winner(variant, row["status"] == "winner" and claimed(row), found.task.prompt(variant))
+        prompts = tuple(map(found.task.prompt, variant.members or (variant,)))
+        return Winner(variant, row["status"] == "winner" and claimed(row), prompts)

@@ -139,7 +139,7 @@ def test_the_manifest_says_what_the_run_was_made_from(run: pl.Run) -> None:
     assert {"promptlab", "python", "libraries", "settings", "seeds", "budget", "test_reads", "capabilities"} <= set(
         found
     )
-    assert {"experiment", "templates", "bank", "files", "test"} == set(found["hashes"])
+    assert {"experiment", "templates", "bank", "data", "dev", "files", "test"} == set(found["hashes"])
     assert {"data.jsonl", "t.j2", "experiment.yaml"} <= set(found["hashes"]["files"])
     assert found["budget"] == {"calls": 2000, "tokens": None, "usd": None, "minutes": None}
     assert found["calls"] == len(run.predictions)

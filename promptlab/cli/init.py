@@ -14,6 +14,10 @@ def init(
         Path | None, typer.Option("--data", metavar="FILE", help="Your labelled rows: csv, tsv, jsonl, json, parquet.")
     ] = None,
     label: Annotated[str | None, typer.Option("--label", metavar="COLUMN", help="Its column of right answers.")] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="A promptfooconfig.yaml: its prompts, models and tests."),
+    ] = None,
     name: Annotated[
         str, typer.Option("--name", metavar="NAME", help="The experiment's name (default: that of the data).")
     ] = "",
@@ -21,6 +25,7 @@ def init(
     """Make a project that mines at once: a template, labelled rows and an experiment, around your data or ours.
 
     Nothing that is there is overwritten. Without --data it holds 75 messages to a bike shop, to try things on.
+    --from takes a promptfoo configuration over; what has no counterpart is listed, here and in IMPORTED.md.
 
     Example: promptlab init shop --data tickets.csv --label team
     """
@@ -28,8 +33,12 @@ def init(
 
     from promptlab.starter import bike_shop, lay
 
-    _check(data, label, name)
-    if data is None or label is None:
+    _check(data, label, name, config)
+    if config is not None:
+        from promptlab.starter.promptfoo import imported
+
+        project = lay(folder, imported(config, name), config)
+    elif data is None or label is None:
         project = lay(folder, [bike_shop(name)])
     else:
         from promptlab.starter import own
@@ -45,7 +54,7 @@ def init(
         typer.echo(line)
 
 
-def _check(data: Path | None, label: str | None, name: str) -> None:
+def _check(data: Path | None, label: str | None, name: str, config: Path | None) -> None:
     """Raise BadInput with what is wrong with the options."""
     import re
 
@@ -56,9 +65,11 @@ def _check(data: Path | None, label: str | None, name: str) -> None:
     if name and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}", name):
         remedy = "Letters, digits, - and _, like my-triage: folders are called so."
         problems.append(Problem(f"--name {name!r} cannot be a name", remedy=remedy))
-    if data is None and label is not None:
+    if config is not None and (data is not None or label is not None):
+        problems.append(Problem("--from and --data do not go together", remedy="A configuration brings its own tests."))
+    elif data is None and label is not None:
         problems.append(Problem("--label needs --data", remedy="Name the file that has this column."))
-    if data is not None and label is None:
+    elif data is not None and label is None:
         problems.append(which_label(data))
     if problems:
         raise BadInput(problems)
