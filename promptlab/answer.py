@@ -4,6 +4,8 @@ Parsers, as an experiment or a template names them:
 
     text           the trimmed text, whatever it is
     label          the whole answer, or its last line, if that is a label; never one found inside the text
+    labels         several labels: a JSON list, or separated by , ; | or lines, in the whole text or in its last line;
+                   none is `none` or `[]`, and one part that is no label makes it no answer
     last-line      the last line that holds more than markup
     number         the last number of the last line, else of the whole text
     regex:PATTERN  the first group that took part in the last match, or that whole match
@@ -14,8 +16,8 @@ What last-line, regex and json:field find comes back as ``labels`` spells it, if
 
 Statuses: ``content_filter`` is refused, ``context_overflow`` is overflow. Where nothing could be read, an output
 that was cut off (finish reason ``length``) is truncated and any other is invalid. An answer found in a cut-off
-output counts for text, label, regex and json, which say themselves what an answer is. For last-line and number
-it does not: they take what comes last, and the end of a cut-off text is not its end. So those are truncated.
+output counts for text, label, regex and json, which say themselves what an answer is. For last-line, labels and
+number it does not: they take what comes last, and the end of a cut-off text is not its end. So those are truncated.
 """
 
 from __future__ import annotations
@@ -30,12 +32,13 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from promptlab.errors import BadInput, Problem, nearest
+from promptlab.json_answer import read_json
 from promptlab.records import Completion, Status
 
 LONGEST = 100_000
 """Characters of a text that patterns look at, counted from its end: a slow pattern must not stop a run."""
 
-PARSERS = ("text", "label", "last-line", "number", "regex:PATTERN", "json", "json:field")
+PARSERS = ("text", "label", "labels", "last-line", "number", "regex:PATTERN", "json", "json:field")
 
 _DRESS = " \t\r\n*_`\"'“”‘’«»"  # noqa: RUF001 - typographic quotes are what models write
 _TAIL = _DRESS + ".,;:!?"
@@ -48,7 +51,6 @@ _NUMBER = re.compile(
     r"(?!\d|[.,:–-]\d| ?/ ?\d|[^\W\d_]+\d)"  # noqa: RUF001 - see above
 )
 _SEPARATORS = str.maketrans("", "", ",'\u00a0\u2009\u202f")
-_FENCE = re.compile(r"```(?:json|JSON)?[ \t]*\r?\n\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +89,10 @@ def parser(spec: str) -> Parse:
     if name == "json" and (argument.strip() or not colon):
         path = tuple(argument.strip().split(".")) if colon else ()
         return Parse(spec, functools.partial(_read_field, path))
-    plain = {"text": _read_text, "label": read_label, "last-line": _read_last_line, "number": _read_number}
+    plain = {"text": _read_text, "label": read_label, "labels": read_labels, "last-line": _read_last_line}
+    plain["number"] = _read_number
     if spec in plain:
-        return Parse(spec, plain[spec], positional=spec in {"last-line", "number"})
+        return Parse(spec, plain[spec], positional=spec in {"labels", "last-line", "number"})
     return _unknown(spec)
 
 
@@ -106,6 +109,41 @@ def read_label(text: str, labels: Sequence[Any]) -> Any:
     whole = text.strip()
     found = known.get(whole)
     return _undressed(last_line(whole), known) if found is None else found
+
+
+def read_labels(text: str, labels: Sequence[Any]) -> list[Any] | None:
+    """The labels that the whole text, or its last line, lists: each once, sorted by their text. None if it is no list.
+
+    Each is read as ``read_label`` reads one. A character that a label holds separates none.
+    """
+    listed = read_json(text)
+    if isinstance(listed, list):
+        return _all_labels([each if isinstance(each, str) else json.dumps(each) for each in listed], labels)
+    for part in dict.fromkeys((text.strip(), last_line(text))):
+        found = _all_labels(_listed(part, labels), labels)
+        if found is not None:
+            return found
+    return None
+
+
+def _listed(text: str, labels: Sequence[Any]) -> list[str]:
+    """The parts of a list in words; none for `none` and `[]`, which are lists of nothing."""
+    bare = text.strip(_TAIL).casefold()
+    bare = bare.rpartition(":")[2].strip(_TAIL) if bare.count(":") == 1 else bare
+    if bare in ("none", "[]") and not any(str(label).strip().casefold() == bare for label in labels):
+        return []
+    marks = [mark for mark in ",;|" if not any(mark in str(label) for label in labels)]
+    lines = [re.sub(r"^\s*(?:[-*\u2022]|\d{1,2}[.)])\s+", "", line) for line in text.splitlines()]
+    parts = re.split(f"[{re.escape(''.join(marks))}]", "\n".join(lines)) if marks else ["\n".join(lines)]
+    return [each.strip() for part in parts for each in part.split("\n") if each.strip()]
+
+
+def _all_labels(parts: Sequence[str], labels: Sequence[Any]) -> list[Any] | None:
+    """The label that each part is, each once and sorted; None if one is none."""
+    found = [read_label(each, labels) for each in parts]
+    if any(each is None for each in found):
+        return None
+    return sorted({str(each): each for each in found}.values(), key=str)
 
 
 def last_line(text: str) -> str:
@@ -135,45 +173,10 @@ def read_number(text: str) -> int | float | None:
     return value if math.isfinite(value) else None
 
 
-def read_json(text: str) -> Any:
-    """The JSON value that the text is, or else the one in its last fenced block; None if there is none, or null.
-
-    NaN and Infinity are not JSON. Of a key given twice the last value counts. An escaped lone surrogate, which
-    UTF-8 cannot carry, becomes a question mark.
-    """
-    value = _json_value(text)
-    if "\\ud" in text or "\\uD" in text:
-        try:
-            return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
-        except RecursionError:
-            return None
-    return value
-
-
-def _json_value(text: str) -> Any:
-    try:
-        return _DECODER.decode(text.strip())
-    except (ValueError, RecursionError):
-        pass
-    for fence in reversed([each.end() for each in _FENCE.finditer(text)][-20:]):
-        try:
-            return _DECODER.raw_decode(text, fence)[0]
-        except (ValueError, RecursionError):
-            continue
-    return None
-
-
 def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
     """The last match in the last LONGEST characters of a text."""
     found = deque(pattern.finditer(text[-LONGEST:]), maxlen=1)
     return found[0] if found else None
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 
 @functools.lru_cache(maxsize=64)

@@ -10,8 +10,8 @@ from promptlab.bank import Bank
 from promptlab.dataset.leak import overlaps
 from promptlab.errors import BadInput, Problem, nearest, ordered
 from promptlab.experiment import Experiment
-from promptlab.metrics import METRICS, Metric, unscorable
-from promptlab.metrics.accepted import equal, text_of
+from promptlab.metrics import METRICS, Metric, needs_label, unscorable
+from promptlab.metrics.accepted import equal, singly, text_of
 from promptlab.proposers import Proposer
 from promptlab.records import Completion, Example
 from promptlab.rows import Rows
@@ -29,8 +29,7 @@ def check_rows(experiment: Experiment, rows: Rows, labels: Sequence[str]) -> lis
     """Rows without a label, one class only, labels that the list of labels does not have."""
     path = str(next(iter(experiment.data.paths.values())))
     if experiment.data.columns.label is None:
-        remedy = "Name the column of the right answers: data.label."
-        return [experiment.problem(("data",), "no labels: these metrics compare answers with labels", remedy)]
+        return []  # whether the metrics can do without is theirs to say: check_metrics
     answers = {repr(answer) for example in rows.scored for answer in example.answers}
     if len(answers) == 1:
         column = experiment.data.columns.label
@@ -47,7 +46,7 @@ def _unlisted(examples: Sequence[Example], labels: Sequence[str], places: Places
     having: dict[tuple[str, str], list[Example]] = {}
     for example in examples:
         path = places.get(example.id, ("", 0))[0]
-        for answer in {text_of(each) for each in example.answers} - known:
+        for answer in {text_of(each) for each in singly(example.answers)} - known:
             having.setdefault((path, answer), []).append(example)
     problems = []
     for (path, answer), found in having.items():
@@ -59,7 +58,9 @@ def _unlisted(examples: Sequence[Example], labels: Sequence[str], places: Places
 
 
 def check_metrics(experiment: Experiment, rows: Rows, metrics: Mapping[str, Metric]) -> list[Problem]:
-    """Scored rows whose label a metric cannot use."""
+    """Scored rows whose label a metric cannot use, and metrics that need labels where there are none."""
+    if experiment.data.columns.label is None:
+        return _lacking(experiment, metrics)
     problems: list[Problem] = []
     for name, metric in metrics.items():
         try:
@@ -77,6 +78,21 @@ def check_metrics(experiment: Experiment, rows: Rows, metrics: Mapping[str, Metr
         wrong = [Problem(what, *rows.places.get(each.id, ("", 0)), remedy) for each, what in found]
         problems += told(ordered(wrong))
     return problems
+
+
+def _lacking(experiment: Experiment, metrics: Mapping[str, Metric]) -> list[Problem]:
+    """The metrics that need labels, in one sentence; none where only those ask that can do without."""
+    needing = [name for name, metric in metrics.items() if needs_label(metric)]
+    if not needing:
+        return []
+    if len(needing) == len(metrics):
+        what = "no labels: these metrics compare answers with labels"
+    else:
+        what = f"no labels, and the metric{'s' * (len(needing) > 1)} {', '.join(needing)} compare answers with labels"
+    own = any(experiment.metrics[name].spec.partition(":")[0] not in METRICS for name in needing)
+    remedy = "Name the column of the right answers: data.label."
+    remedy += " A metric of your own that needs none says so: NAME.needs_label = False." if own else ""
+    return [experiment.problem(("data",), what, remedy)]
 
 
 def check_templates(

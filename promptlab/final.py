@@ -15,8 +15,8 @@ from promptlab.meter import Cost
 from promptlab.mine import Predict, completed, too_many_errors
 from promptlab.pareto import front
 from promptlab.records import Example, Flow, Prediction
-from promptlab.sample import Array, codes_of
-from promptlab.ties import max_t, tie_set
+from promptlab.stats.sample import Array, codes_of
+from promptlab.stats.ties import max_t, tie_set
 from promptlab.view import View
 
 BLOCK = 8  # rows by which variants may differ in depth where a budget ended in mid-round

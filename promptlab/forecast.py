@@ -14,13 +14,13 @@ from promptlab.closing import joined
 from promptlab.meter import Cost, cap_of, worst_case
 from promptlab.mine import draw
 from promptlab.planner import Planner
-from promptlab.power import rows_needed, smallest_difference
 from promptlab.prefix import shares
 from promptlab.prepare import Prepared
 from promptlab.proposing import Proposed, proposing
 from promptlab.records import Flow, Request, Variant
 from promptlab.reserve import check_reserve, reserve
 from promptlab.space import Space
+from promptlab.stats.power import rows_needed, smallest_difference
 from promptlab.tokens import count_messages
 from promptlab.turns import Turns
 from promptlab.view import Plan, View

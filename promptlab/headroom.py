@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from promptlab.records import Variant
-from promptlab.stats import Array, mean, rate_interval
+from promptlab.stats.paired import Array, mean, rate_interval
 from promptlab.unit import Unit, unit_of
 
 UNREADABLE = 0.2  # share of non-answers from which the form of the answers is what to mend first

@@ -12,8 +12,9 @@ from promptlab.allocators import ALLOCATORS, Allocator
 from promptlab.bank import Bank
 from promptlab.dataset import load as load_dataset
 from promptlab.errors import BadInput, Problem
-from promptlab.experiment import Experiment, MetricSpec
+from promptlab.experiment import Experiment
 from promptlab.importing import implementation
+from promptlab.jury.human import read_human
 from promptlab.metrics import Metric
 from promptlab.metrics import load as load_metric
 from promptlab.proposers import PROPOSERS, Proposer
@@ -52,9 +53,9 @@ def read_inputs(experiment: Experiment, problems: list[Problem], wrong: frozense
     if not wrong & {"data", "bank"}:
         bank = caught(problems, lambda: _bank(experiment, rows), bank)
     metrics: dict[str, Metric] = {}
-    for name, spec in experiment.metrics.items() if "metrics" not in wrong else ():
-        key = ("metrics", name)
-        found = caught(problems, lambda s=spec, k=key: _named(experiment, k, lambda: _metric(experiment, s)), None)
+    for name in experiment.metrics if "metrics" not in wrong else ():
+        load = partial(_named, experiment, ("metrics", name), partial(_metric, experiment, name, rows))
+        found = caught(problems, load, None)
         metrics |= {name: found} if found is not None else {}
     proposers, allocator = _roles(experiment, problems) if "search" not in wrong else ((), None)
     return Inputs(templates, sources, rows, bank[0], bank[1], metrics, proposers, allocator)
@@ -88,8 +89,11 @@ def _from_here(path: str) -> str:
     return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 
 
-def _metric(experiment: Experiment, spec: MetricSpec) -> Metric:
-    return load_metric(spec.spec, spec.options, experiment.folder)
+def _metric(experiment: Experiment, name: str, rows: Rows | None) -> Metric:
+    """The metric; a judge with who is asked, and what people said."""
+    spec, model = experiment.metrics[name], experiment.jury.models.get(name)
+    judge = {"model": model, "human": read_human(experiment, name, rows)} if model else {}
+    return load_metric(spec.spec, {**spec.options, **judge}, experiment.folder)
 
 
 def _roles(experiment: Experiment, problems: list[Problem]) -> tuple[tuple[Proposer, ...], Allocator | None]:

@@ -18,7 +18,7 @@ from promptlab.errors import nearest
 from promptlab.kept import Predictions
 from promptlab.records import Model, Variant
 from promptlab.spending import spending
-from promptlab.stats import Array
+from promptlab.stats.paired import Array
 
 COSTS = {"usd": "usd_per_1k", "tokens": "prompt_tokens"}
 """Costs by the word that the experiment file has for them, and their columns in results.csv.

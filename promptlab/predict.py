@@ -10,12 +10,14 @@ import math
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from typing import Any, Self
 
 from promptlab.answer import Parse, parse, parser
 from promptlab.bank import Bank
 from promptlab.errors import BadInput, CallFailed, Problem
-from promptlab.metrics import Metric, scored
+from promptlab.metrics import Metric, needs_label, scored
+from promptlab.metrics.judging import Baseline
 from promptlab.records import (
     Completion,
     Example,
@@ -39,6 +41,8 @@ CHAT = "/chat/completions"
 DEFAULTS: Mapping[str, Any] = {"temperature": 0}
 """Sent where an experiment does not name it: servers' own defaults differ, and not all of them say so."""
 
+UNBOUNDED = 1000
+"""Tokens that an answer is taken to have where nothing bounds it, when what will quote it is foreseen."""
 
 _NO_ANSWER = {
     "invalid": "no answer could be read from this",
@@ -68,7 +72,10 @@ class Label(str):
 
 @dataclass(frozen=True)
 class Task:
-    """What a prediction needs besides variant and example. ``params`` are the fixed parameters of every request."""
+    """What a prediction needs besides variant and example. ``params`` are the fixed parameters of every request.
+
+    ``baseline``: what metrics that compare may ask for; None = nothing to compare with.
+    """
 
     templates: Mapping[str, Template]
     models: Mapping[str, Model]
@@ -78,6 +85,7 @@ class Task:
     labels: tuple[Label, ...] = ()
     bank: Bank | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
+    baseline: Variant | None = None
     _prompts: dict[str, Prompt] = field(default_factory=dict, repr=False, compare=False)
     _shown: dict[int, Row] = field(default_factory=dict, repr=False, compare=False)  # by identity: the bank keeps them
 
@@ -87,6 +95,20 @@ class Task:
         if known is None:
             known = self._prompts[variant.id] = _resolve(self, variant)
         return known
+
+    @property
+    def calls(self) -> int:
+        """How many requests one prediction takes at most: its own, and those of its metrics."""
+        return 1 + sum(getattr(metric, "calls", 0) for metric in self.metrics.values())
+
+    def requests(self, variant: Variant, example: Example) -> tuple[Request, ...]:
+        """Every request that one prediction may make, as long as it may be: for what it can cost at most."""
+        prompt = self.prompt(variant)
+        asked = prompt.request(prompt.messages(example))
+        limit = asked.body.get("max_tokens", asked.body.get("max_completion_tokens"))
+        tokens = limit if isinstance(limit, int) else UNBOUNDED
+        worst = (metric.worst(example, tokens) for metric in self.metrics.values() if hasattr(metric, "worst"))
+        return (asked, *chain.from_iterable(worst))
 
     def shown(self, demo: Example) -> Row:
         """A demo of the bank as templates see it."""
@@ -171,22 +193,42 @@ def predict(
         return row("error", error=str(failure))
     answer, status = parse(said, prompt.parse, task.labels)
     row = partial(row, output=said.text, prompt_tokens=said.usage.tokens_in)
+    asked = task.metrics
     if not example.answers and status == "ok":
+        asked = {name: metric for name, metric in asked.items() if not needs_label(metric)}
+    if not asked:
         return row(status, answer)
     # every metric sees what was parsed, not what another made of it
     read = Completion(said.text, said.finish_reason, said.usage, said.model, said.reasoning, said.fingerprint, answer)
     scores: dict[str, float] = {}
     told = [_NO_ANSWER[status]] if status in _NO_ANSWER else []
-    for name, metric in task.metrics.items():
+    for name, metric in asked.items():
         scores[name] = 0.0
         if status == "ok" or getattr(metric, "scores_non_answers", False):
             try:
-                score = yield from _scored(name, metric, example, read, variant)
+                score = yield from _scored(name, _placed(metric, task, variant, repeat), example, read, variant)
             except CallFailed as failure:
                 return row("error", error=str(failure))
             scores[name], answer = score.value, answer if score.answer is None else score.answer
             told += [score.explanation] if score.explanation and name in task.objective else []
     return row(status, answer, objective(task.objective, scores), scores, explanation="; ".join(told))
+
+
+def _placed(metric: Metric, task: Task, variant: Variant, repeat: int) -> Metric:
+    """A metric as it scores this variant: one that compares is told how the baseline answers the row."""
+    beside = getattr(metric, "beside", None)
+    if beside is None or task.baseline is None:
+        return metric
+    if variant.id == task.baseline.id:
+        return lambda example, completion: beside(example, completion, None)
+    prompt = task.prompt(task.baseline)
+
+    def compared(example: Example, completion: Completion) -> Any:
+        # the very request of the baseline's own prediction: one key, paid once; here it serves the judge
+        request = replace(prompt.request(prompt.messages(example), repeat), purpose="judge")
+        return beside(example, completion, Baseline(request, lambda c: parse(c, prompt.parse, task.labels)[1] == "ok"))
+
+    return compared
 
 
 def _voted(task: Task, variant: Variant, example: Example, repeat: int, place: tuple[Split, Phase]) -> Flow[Prediction]:

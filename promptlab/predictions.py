@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 _TEXT = frozenset(
     ("run", "variant", "example", "label", "answer", "output", "error", "name", "status", "model", "template",
-     "method", "origin", "parents", "engine", "split", "phase", "usage")
+     "method", "origin", "parents", "engine", "split", "phase", "usage", "group")
 )  # fmt: skip
 _TOLD = 6  # significant digits of a measured number: more would be noise, and no reader of CSV would agree on them
 
 
-def prediction_columns(inputs: Sequence[str]) -> list[str]:
-    """The columns of predictions.csv, in order."""
+def prediction_columns(inputs: Sequence[str], beside: Sequence[str] = ()) -> list[str]:
+    """The columns of predictions.csv, in order; ``beside`` are those that only some data has."""
     return [
         "run", "variant", "example", "repeat", "split", "phase", *(f"input.{name}" for name in inputs), "label",
         "answer", "score", "status", "output", "tokens_in", "tokens_cached", "tokens_out", "usage", "usd", "latency_ms",
-        "attempts", "cached", "model", "error",
+        "attempts", "cached", "model", "error", *beside,
     ]  # fmt: skip
 
 
@@ -33,12 +33,20 @@ def input_names(examples: Mapping[str, Example]) -> list[str]:
     return list(dict.fromkeys(name for example in examples.values() for name in example.inputs))
 
 
+def beside(examples: Mapping[str, Example]) -> list[str]:
+    """What rows have beside inputs and label, if any of them does: their group, their weight."""
+    grouped = any(each.group for each in examples.values())
+    weighed = any(each.weight != 1 for each in examples.values())
+    return [*(["group"] if grouped else []), *(["weight"] if weighed else [])]
+
+
 def prediction_rows(
     run: str,
     predictions: Iterable[Prediction],
     examples: Mapping[str, Example],
     inputs: Sequence[str],
     unpriced: Container[str] = (),
+    beside: Sequence[str] = (),
 ) -> Iterator[list[Any]]:
     """One list of cells per prediction, as ``prediction_columns`` orders them. None = not measured.
 
@@ -48,12 +56,13 @@ def prediction_rows(
     shown = {
         each.id: [*(cell(each.inputs.get(name)) for name in inputs), cell(each.label)] for each in examples.values()
     }
+    further = {each.id: [getattr(each, name) for name in beside] for each in examples.values()}
     for row in predictions:
         yield [
             run, row.variant, row.example, row.repeat, row.split, row.phase, *shown[row.example], cell(row.answer),
             rounded(row.score), row.status, row.output, *_taken(row.calls, priced=row.model not in unpriced),
             sum([call.attempts for call in row.calls]),
-            bool(row.calls) and all(call.cached for call in row.calls), row.model, row.error,
+            bool(row.calls) and all(call.cached for call in row.calls), row.model, row.error, *further[row.example],
         ]  # fmt: skip
 
 

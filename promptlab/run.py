@@ -18,12 +18,12 @@ from promptlab.artifacts import write_artifacts, write_tables
 from promptlab.dataset.split import save
 from promptlab.errors import BadInput, Problem
 from promptlab.experiment import Experiment, canonical, missing_keys
+from promptlab.findings import Findings
 from promptlab.finished import Run
 from promptlab.folder import LOG, gather, locked, project_of, restore
 from promptlab.own import own_files
 from promptlab.prepare import Prepared, prepare
 from promptlab.reads import note_read
-from promptlab.results import Findings
 from promptlab.session import Unwatched, Watch, execute
 from promptlab.store import Store
 from promptlab.version import __version__
@@ -52,14 +52,12 @@ def mine(prepared: Prepared, watch: Watch | None = None, *, fresh: bool = False)
         try:
             _keep(store, prepared, run)
             _tell(store)
-            reads = 0
 
-            def opened() -> None:
-                nonlocal reads
-                reads = note_read(project, prepared.rows.test, run)
+            def opened() -> int:
+                return note_read(project, prepared.rows.test, run)
 
             findings = _waited(lambda: _wired(prepared, run, store, watch, opened))
-            done = Run(folder, prepared, findings, reads)
+            done = Run(folder, prepared, findings)
             write_artifacts(done, store)
             store.note("completed", value=True)
             for note in strangers(findings.answered_as, findings.task.models):
@@ -76,7 +74,7 @@ def _tell(store: Store) -> None:
         sys.stderr.write(note + "\n")
 
 
-async def _wired(prepared: Prepared, run: str, store: Store, watch: Watch, opened: Callable[[], None]) -> Findings:
+async def _wired(prepared: Prepared, run: str, store: Store, watch: Watch, opened: Callable[[], int]) -> Findings:
     experiment = prepared.experiment
     known = capabilities.read(project_of(experiment.path))
     dialects = {model.endpoint: capabilities.dialects(known, model.endpoint) for model in experiment.asked}
@@ -113,8 +111,9 @@ def load_run(folder: str | Path) -> Run:
             experiment = Experiment.load(Path(place) / facts["experiment"], facts["overrides"])
             prepared = prepare(experiment, facts["limit"], test=facts["test"])
             recorded = Recorded(store)
-            findings = _waited(lambda: execute(prepared, facts["run"], recorded, recorded, Unwatched(), lambda: None))
-        return Run(folder, prepared, findings, store.fact("test_reads") or 0)
+            reads = store.fact("test_reads") or 1
+            findings = _waited(lambda: execute(prepared, facts["run"], recorded, recorded, Unwatched(), lambda: reads))
+        return Run(folder, prepared, findings)
     finally:
         store.close()
 

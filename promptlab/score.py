@@ -24,7 +24,7 @@ from promptlab.folder import project_of
 from promptlab.metrics import load as load_metric
 from promptlab.metrics.classification import majority
 from promptlab.records import Prediction
-from promptlab.stats import mean, rate_interval
+from promptlab.stats.paired import mean, rate_interval
 from promptlab.template import Template
 from promptlab.template import load as load_templates
 from promptlab.template.files import SUFFIXES

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from promptlab.records import Method, Rewritten, Slot, Variant
+from promptlab.records import Method, Slot, Variant
+from promptlab.rewritten import Rewritten
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promptlab.answer import LONGEST, parse, parser, read_json, read_label, read_number
+from promptlab.answer import LONGEST, parse, parser, read_label, read_number
 from promptlab.errors import BadInput
+from promptlab.json_answer import read_json
 from promptlab.records import Completion
 
 LABELS = ("billing", "card lost", "C++", "a", "A", "Other")

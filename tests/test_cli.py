@@ -25,7 +25,20 @@ from typer.testing import CliRunner
 from promptlab.cli import app
 
 HERE = str(Path(__file__).parents[1])
-COMMANDS = ("init", "plan", "render", "mine", "compare", "score", "serve", "doctor")
+COMMANDS = (
+    "init",
+    "plan",
+    "render",
+    "mine",
+    "compare",
+    "report",
+    "view",
+    "score",
+    "export",
+    "replay",
+    "serve",
+    "doctor",
+)
 HEAVY = {"aiohttp", "asyncio", "filelock", "jinja2", "jsonschema", "numpy", "openai", "pandas"}
 HEAVY |= {"pydantic", "ruamel", "scipy", "tiktoken"}
 PROMPTLAB = [sys.executable, "-c", "from promptlab.cli import main; main()"]

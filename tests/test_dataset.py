@@ -372,7 +372,8 @@ def test_a_set_of_labels_alone_has_no_input(tmp_path):
 
 
 def test_parquet_without_pyarrow_names_the_extra(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    for name in ("pyarrow", "pyarrow.parquet"):
+        monkeypatch.setitem(sys.modules, name, None)
     problems = told(write(tmp_path, "d.parquet", b"PAR1"))
     assert problems == ['d.parquet: parquet files need pyarrow. Run: pip install "promptlab-workbench[parquet]"']
 

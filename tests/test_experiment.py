@@ -318,16 +318,12 @@ MISTAKES: list[tuple[dict[str, str], str]] = [
     ({"data": "{path: rows.csv, label: 2024}"}, "`data.label` must be text or a mapping, not 2024"),
     ({"data": "{path: rows.csv, id: 2024}"}, "`data.id` must be text, not 2024. Put it into quotes."),
     (
-        {"data": "{path: rows.csv, label: {column: a, many: all}}"},
-        "`data.label.many: all` (every label must be named) is not",
-    ),
-    (
         {"data": "{path: rows.csv, label: {column: a, many: an}}"},
         "`data.label.many` must be any or all, not 'an'. Did you",
     ),
     (
         {"data": "{path: rows.csv, label: {column: a, sep: ;}}"},
-        "`data.label.sep` means something only with `many: any`",
+        "`data.label.sep` means something only with `many`",
     ),
     ({"data": "{path: {train: rows.csv}}"}, "experiment.yaml:2: `data.path.dev` is missing. Variants are mined on"),
     ({"data": "{path: {dev: rows.csv, test: rows.csv}}"}, "`data.path` names one file for dev and test. No row may be"),
@@ -447,7 +443,29 @@ MISTAKES: list[tuple[dict[str, str], str]] = [
     ({"answer": "'regex:('"}, "experiment.yaml:4: answer 'regex:(': the pattern does not compile"),
     ({"metrics": "{main: exakt}"}, "experiment.yaml:4: `metrics.main`: there is no 'exakt'. Did you mean 'exact'?"),
     ({"metrics": "{main: 5}"}, "`metrics.main` must name a metric, not 5"),
-    ({"metrics": "judge"}, "`metrics`: 'judge' is not available yet in this version. Known: accuracy"),
+    ({"metrics": "judge"}, "experiment.yaml:4: `metrics`: 'judge' needs a rubric. Like {judge: {rubric: …}}."),
+    (
+        {"metrics": "{a: {judge: {with_label: true}}}"},
+        "`metrics.a.judge.rubric` is missing. Say what makes an output good",
+    ),
+    ({"metrics": "{a: {judge: {rubric: none.md}}}"}, "`metrics.a.judge.rubric`: there is no file 'none.md'."),
+    ({"metrics": "{a: {judge: {rubric: x, modle: y}}}"}, "unknown key `metrics.a.judge.modle`. Did you mean 'model'?"),
+    (
+        {"metrics": "{a: {judge: {rubric: x, model: smal}}}"},
+        "experiment.yaml:4: `metrics.a.judge.model`: there is no model 'smal'. Did you mean 'small'? Or describe",
+    ),
+    ({"metrics": "{a: {judge: {rubric: x, model: {idd: y}}}}"}, "unknown key `metrics.a.judge.model.idd`. Did you"),
+    (
+        {"metrics": "{a: {judge: {rubric: x, scale: [5, 1]}}}"},
+        "`metrics.a.judge.scale` must go up, from the worst score to the best, and 5 is not below 1. Like [1, 5].",
+    ),
+    ({"metrics": "{a: {judge: {rubric: x, scale: 5}}}"}, "must be the worst and the best score, not 5. Like [1, 5]."),
+    ({"metrics": "{a: {judge: {rubric: x, human: score}}}"}, "which text did people score in the column 'score'?"),
+    ({"metrics": "{a: {judge: {rubric: x, human: h.csv}}}"}, "`metrics.a.judge.human`: there is no file 'h.csv'."),
+    ({"metrics": "{a: {judge: {rubric: x, human: {score: s}}}}"}, "`metrics.a.judge.human` needs score and output."),
+    ({"metrics": "{a: {judge: {rubric: x, with_label: 1}}}"}, "`metrics.a.judge.with_label` must be true or false"),
+    ({"metrics": "{a: {pairwise: {rubric: x, scale: [1, 2]}}}"}, "unknown key `metrics.a.pairwise.scale`. Known: ag"),
+    ({"metrics": "{a: {pairwise: {rubric: x, against: v1}}}"}, "`metrics.a.pairwise.against` must be baseline, not"),
     (
         {"search": "{propose: [gird]}"},
         "experiment.yaml:4: `search.propose[0]`: there is no 'gird'. Did you mean 'grid'? Or",

@@ -17,8 +17,8 @@ from promptlab.cli import app
 from promptlab.cli.show import dollars, plan_lines
 from promptlab.finished import Run
 from promptlab.forecast import forecast
-from promptlab.power import smallest_difference
 from promptlab.prepare import opened, prepare
+from promptlab.stats.power import smallest_difference
 
 FULL = {"propose": ["grid"], "allocate": "full", "budget": {"calls": 2000}, "finalists": 3}
 HALVING = {**FULL, "allocate": "halving", "finalists": 2}

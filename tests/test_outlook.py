@@ -11,8 +11,8 @@ from project import project
 from promptlab.experiment import Experiment
 from promptlab.forecast import FORESEEN, Forecast, forecast
 from promptlab.outlook import buys, more_rows, outlook
-from promptlab.power import rows_needed
 from promptlab.prepare import prepare
+from promptlab.stats.power import rows_needed
 
 SEARCH = {"propose": ["grid"], "allocate": "full", "budget": {"calls": 400}, "finalists": 2}
 WRITER = """

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from promptlab.cli import app
 from promptlab.metrics.classification import macro_f1
 from promptlab.run import load_run
-from promptlab.stats import rate_interval
+from promptlab.stats.paired import rate_interval
 
 TEMPLATE = """---
 inputs: [text]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from promptlab.cli.arguments import AsJson, ExperimentPath, Limit, Overrides
+
+if TYPE_CHECKING:
+    from promptlab.finished import Run
 
 
 def mine(
@@ -31,7 +34,7 @@ def mine(
     from promptlab.capabilities import notes
     from promptlab.changed import changed
     from promptlab.cli.progress import progress
-    from promptlab.cli.show import console, leaderboard, plan_lines, print_json, verdict_lines
+    from promptlab.cli.show import console, plan_lines
     from promptlab.folder import project_of
     from promptlab.forecast import forecast
     from promptlab.prepare import opened
@@ -65,9 +68,21 @@ def mine(
         out.print(f"run {prepared.identity} {state}", highlight=False, markup=False)
     with progress(out, loaded.search.budget) as watch:
         run = run_mine(prepared, watch, fresh=fresh)
+    _tell(run, as_json=as_json)
+
+
+def _tell(run: Run, *, as_json: bool) -> None:
+    """Write the page and print what the run ended with."""
+    from promptlab.cli.board import printable
+    from promptlab.cli.show import console, leaderboard, print_json, verdict_lines
+    from promptlab.refusals import refusals
+    from promptlab.report import write
+
+    page = write(run.folder, run)
     if as_json:
-        print_json({"run": run.id, "folder": str(run.folder), "results": run.rows})
+        print_json({"run": run.id, "folder": str(run.folder), "page": str(page), "results": run.rows})
         return
+    out = console()
     out.print(leaderboard(run.rows))
-    for line in verdict_lines(run):
+    for line in (*map(printable, refusals(run.findings.search.refused)), *verdict_lines(run)):
         out.print(line, highlight=False, markup=False)

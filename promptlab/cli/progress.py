@@ -14,7 +14,7 @@ from promptlab.cli.show import dollars
 from promptlab.final import Choice
 from promptlab.meter import Meter
 from promptlab.records import Budget, Call, Prediction
-from promptlab.stats import paired
+from promptlab.stats.paired import paired
 from promptlab.unit import unit_of
 from promptlab.view import Plan, View
 

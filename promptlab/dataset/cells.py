@@ -60,6 +60,21 @@ def read_label(row: Row, column: str, sep: str | None) -> Any:
     return label
 
 
+def read_labels(row: Row, column: str, sep: str | None) -> list[Any]:
+    """The set of labels of a row, each once, sorted by their text. No label at all is written ``[]``."""
+    value = row.cells.get(column)
+    _carried(value, column)
+    found = _answers(value, sep or "")
+    _carried(list(found), column)
+    said = value == [] or (isinstance(value, str) and _listed(value) == [])
+    if not found and not said:
+        raise CellError(f"the labels in column {column!r} are empty", "Write [] where none applies, or label the row.")
+    for each in found:
+        if isinstance(each, list | dict):
+            raise CellError(f"a label in column {column!r} is {_shown(each)}", "A label is a text or a number.")
+    return sorted({_text(each): each for each in found}.values(), key=_text)
+
+
 def _answers(value: Any, sep: str) -> tuple[Any, ...]:
     """Every accepted answer of a cell: a list as it is, text as a JSON list or separated by ``sep`` and trimmed."""
     if isinstance(value, str):

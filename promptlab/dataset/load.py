@@ -25,20 +25,23 @@ class Columns:
     """What an experiment says about the columns of its file.
 
     ``inputs`` maps the name in templates to the column ({message: body}); empty = every named column that is nothing
-    else. ``many`` = "any": a cell holds several accepted answers, a JSON list or text separated by ``sep``.
+    else. ``many`` = "any": a cell holds several accepted answers, a JSON list or text separated by ``sep``; "all": it
+    holds a set of labels, all of them wanted: one accepted answer that is a list, sorted.
     ``id`` defaults to a column called "id", else ids are made from content. ``fold`` cells say train, dev or test.
+    ``apart`` are columns that are no inputs by default, because others read them (human scores).
     ``passages`` cells hold a list of texts or of {id, text} or {title, text} objects (as JSON text in csv and tsv).
     """
 
     inputs: Mapping[str, str] = field(default_factory=dict)
     label: str | None = None
-    many: Literal["any"] | None = None
+    many: Literal["any", "all"] | None = None
     sep: str = "|"
     id: str | None = None
     group: str | None = None
     weight: str | None = None
     fold: str | None = None
     passages: str | None = None
+    apart: tuple[str, ...] = ()
 
     @property
     def special(self) -> tuple[str, ...]:
@@ -71,8 +74,9 @@ def load(path: Path, columns: Columns) -> Dataset:
     names = tuple(dict.fromkeys(columns.inputs.values()))
     sep = columns.sep if columns.many else None
     nothing: dict[str, Any] = {}
+    read = cell.read_labels if columns.many == "all" else cell.read_label
     inputs = _each(table, problems, lambda row: cell.read_inputs(row, names), nothing)
-    labels = _optional(table, problems, columns.label, lambda row, column: cell.read_label(row, column, sep), None)
+    labels = _optional(table, problems, columns.label, lambda row, column: read(row, column, sep), None)
     groups = _optional(table, problems, columns.group, cell.read_group, "")
     weights = _optional(table, problems, columns.weight, cell.read_weight, 1.0)
     none: tuple[Passage, ...] = ()
@@ -99,7 +103,7 @@ def _resolved(table: Table, columns: Columns) -> tuple[Columns, list[Problem]]:
         columns = replace(columns, id="id")
     if not columns.inputs:
         # a column without a name (the index that pandas writes) cannot be named in a template
-        rest = {name: name for name in table.columns if name and name not in columns.special}
+        rest = {name: name for name in table.columns if name and name not in (*columns.special, *columns.apart)}
         columns = replace(columns, inputs=rest)
     known = [name.encode(errors="backslashreplace").decode() for name in table.columns]
     wanted = (*columns.inputs.values(), *columns.special)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from promptlab.embedded.classify import FALLBACKS, Sight, choose, gather
 from promptlab.embedded.craft import craft, wants_instruction
 from promptlab.embedded.extract import find
+from promptlab.embedded.judging import verdict, wants_verdict
 from promptlab.embedded.labels import Label, key
 from promptlab.embedded.luck import Drawn, Luck, outcomes
 from promptlab.embedded.noise import generator
@@ -156,14 +157,17 @@ def _replies(ask: Ask) -> list[Reply]:
 def answers(messages: Sequence[Mapping[str, Any]], params: Params, seeds: Sequence[int]) -> list[Answer]:
     """What ``answer`` says with each of ``seeds``; the messages are read once."""
     chat = _turns(messages)
-    tokens_in, meta = count_chat(text for _, text in chat), wants_instruction(chat)
-    ask = Ask("") if meta else _formatted(read(chat), params)
+    tokens_in, meta, judges = count_chat(text for _, text in chat), wants_instruction(chat), wants_verdict(chat)
+    ask = Ask("") if meta or judges else _formatted(read(chat), params)
     replies = _replies(ask)
 
     def draw(seed: int) -> Answer:
         chance, cut_off = generator(chat, seed), False
         luck = Drawn(chance)
-        text = craft(chat, chance) if meta else _words(ask, replies, params, _thought(ask, replies, params, luck), luck)
+        if meta or judges:
+            text = craft(chat, chance) if meta else verdict(chat)
+        else:
+            text = _words(ask, replies, params, _thought(ask, replies, params, luck), luck)
         text = _stopped(text, params.stop)
         if params.max_tokens is not None:
             text, cut_off = cut(text, params.max_tokens)
@@ -188,6 +192,8 @@ def outlook(messages: Sequence[Mapping[str, Any]], params: Params = Params()) ->
     chat = _turns(messages)
     if wants_instruction(chat):
         return {}
+    if wants_verdict(chat):
+        return {_stopped(verdict(chat), params.stop): 1.0}
     ask = _formatted(read(chat), params)
     replies = _replies(ask)
     texts: dict[str, float] = {}

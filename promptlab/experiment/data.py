@@ -122,14 +122,13 @@ def _columns(sheet: Sheet, file: DataFile) -> Columns | None:
         return None
     label, split = file.label, file.split
     inputs = {} if file.inputs is None else read_inputs(sheet, ("data", "inputs"), file.inputs)
-    many = label.many if label else None
-    if many == "all":
-        message = "`data.label.many: all` (every label must be named) is not available yet in this version"
-        sheet.add(("data", "label", "many"), message, "Leave it out, or use many: any.")
+    many: Any = label.many if label else None
     if label and label.column is None and not sheet.given("data", "label", "column"):
         sheet.add(("data", "label"), "`data.label.column` is missing", "Name the column of the accepted answers.")
     if label and label.sep and not many:
-        sheet.add(("data", "label", "sep"), "`data.label.sep` means something only with `many: any`", "Add many: any.")
+        sheet.add(
+            ("data", "label", "sep"), "`data.label.sep` means something only with `many`", "Add many: any (or all)."
+        )
     if label and label.column in inputs.values():
         message = f"`data.inputs` holds the label column {label.column!r}: prompts would contain the answer"
         sheet.add(("data", "inputs"), message, "Take it out of inputs.")
@@ -139,7 +138,7 @@ def _columns(sheet: Sheet, file: DataFile) -> Columns | None:
     return Columns(
         inputs=inputs,
         label=label.column if label else None,
-        many="any" if many else None,
+        many=many,
         sep=(label.sep if label else None) or "|",
         id=file.id,
         group=min(groups, default=None),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,12 @@ from promptlab.experiment.bank import BankSpec, read_bank
 from promptlab.experiment.budget import check_budget, check_meta
 from promptlab.experiment.data import Data, existing_file, read_data, relative_to
 from promptlab.experiment.file import ExperimentFile
+from promptlab.experiment.metrics import Jury, apart, read_jury, read_metrics
 from promptlab.experiment.models import read_meta, read_models, read_params
 from promptlab.experiment.search import (
     MetricSpec,
     Search,
     read_baseline,
-    read_metrics,
     read_search,
     read_space,
 )
@@ -34,6 +34,8 @@ OTHERS: Mapping[str, str] = {
     **dict.fromkeys((".j2", ".jinja", ".jinja2"), "a template"),
     **dict.fromkeys((".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"), "a table of rows"),
 }
+INDIFFERENT = ("grid", "random")
+"""Proposers that no score has a part in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Experiment:
 
     ``params`` maps each parameter to the tuple of its values (several = a slot; null = not sent). ``space_pins`` maps
     slots to the values that are left, ``exclude`` are the holes, ``baseline`` slot values (None: the file names none).
-    ``meta`` is the model that proposers ask: the first one if the file names none.
+    ``meta`` is the model that proposers ask: the first one if the file names none; ``jury`` who judges, by metric.
     ``answer`` is None where every template says its own or the default holds. ``source`` is the file's text;
     ``files`` are the file itself and all that it names but templates: rows, bank, labels, schemas.
     """
@@ -63,6 +65,7 @@ class Experiment:
     search: Search
     seed: int = 7
     meta: Model | None = None
+    jury: Jury = field(default_factory=lambda: Jury({}, {}))
     files: tuple[Path, ...] = ()
     overrides: tuple[str, ...] = ()
     places: Mapping[Key, tuple[str, int]] = field(default_factory=dict, repr=False, compare=False)
@@ -80,9 +83,19 @@ class Experiment:
 
     @property
     def asked(self) -> tuple[Model, ...]:
-        """Every model that may be asked: those that answer, and the one that proposers ask."""
-        others = () if self.meta is None or self.meta in self.models else (self.meta,)
-        return (*self.models, *others)
+        """Every model that may be asked: those that answer, the one that proposers ask, and those that judge."""
+        every = (*self.models, *((self.meta,) if self.meta else ()), *self.jury.models.values())
+        return tuple(each for place, each in enumerate(every) if each not in every[:place])
+
+    @property
+    def fixed(self) -> bool:
+        """Whether every variant is known before any score is seen, and all meet every row: no test set is needed then.
+
+        Dev alone can tell a winner, all that were tried counted (EVIDENCE 2).
+        """
+        written = any(key[:2] == ("data", "split") for key in self.places) or "all" not in self.data.paths
+        known = all(name in INDIFFERENT for name, _ in self.search.propose)
+        return known and not written and self.search.allocate[0] == "full" and not self.data.split.train
 
     @property
     def folder(self) -> Path:
@@ -151,10 +164,14 @@ def _read(sheet: Sheet, file: ExperimentFile) -> Experiment | None:
     metrics = read_metrics(sheet, file.metrics)
     search = read_search(sheet, file.search, metrics)
     meta = read_meta(sheet, file.endpoint, file.search.meta if file.search else None, models)
+    jury = read_jury(sheet, file.endpoint, metrics, models)
     check_budget(sheet, search, models, params)
     check_meta(sheet, search.budget, meta, models)
+    for name, judge in jury.models.items():
+        check_meta(sheet, search.budget, judge, models, ("metrics", name, metrics[name].spec, "model"))
     if data is None:
         return None
+    data = apart(sheet, data, jury)
     return Experiment(
         path=sheet.path,
         name=file.name or _name(sheet.path),
@@ -166,12 +183,13 @@ def _read(sheet: Sheet, file: ExperimentFile) -> Experiment | None:
         bank=bank,
         space_pins=pins,
         exclude=holes,
-        answer=_answer(sheet, file.answer),
+        answer=_answer(sheet, file.answer) or ("labels" if data.columns.many == "all" else None),
         metrics=metrics,
         baseline=read_baseline(sheet, file.baseline),
         search=search,
         seed=7 if file.seed is None else file.seed,
         meta=meta,
+        jury=jury,
         files=(sheet.path, *(each for each in dict.fromkeys(sheet.files) if each not in templates)),
         places=sheet.places,
     )
@@ -225,55 +243,3 @@ def missing_keys(experiment: Experiment, environ: Mapping[str, str] = os.environ
         )
         for variable, names in users.items()
     ]
-
-
-def canonical(experiment: Experiment) -> dict[str, Any]:
-    """All of the file that can change a decision, as JSON-able values: half of a run's identity.
-
-    The other half is what the files hold (rows, bank, templates, metric sources). Not in it: the experiment's name,
-    paths, keys, minutes and whatever only says how fast requests go. Order stays where it decides the plan: pairs.
-    """
-    data, bank, search = experiment.data, experiment.bank, experiment.search
-    budget = {name: cap for name, cap in asdict(search.budget).items() if name != "minutes"}
-    return {
-        "models": [_canonical_model(model) for model in experiment.models],
-        "params": _pairs(experiment.params),
-        "data": {
-            "files": sorted(data.paths),
-            "columns": asdict(data.columns),
-            "labels": None if data.labels is None else [[each.name, each.description] for each in data.labels],
-            "split": asdict(data.split),
-        },
-        "bank": bank and {**asdict(bank), "path": "train" if bank.path == "train" else "file"},
-        "space": _pairs(experiment.space_pins),
-        "exclude": [dict(hole) for hole in experiment.exclude],
-        "answer": experiment.answer,
-        "metrics": {name: asdict(each) for name, each in experiment.metrics.items()},
-        "baseline": None if experiment.baseline is None else dict(experiment.baseline),
-        "search": {**asdict(search), "budget": budget},
-        "meta": _canonical_meta(experiment),
-        "seed": experiment.seed,
-    }
-
-
-def _canonical_meta(experiment: Experiment) -> Any:
-    """Who proposers ask: the name of one of the models, or a model of its own."""
-    meta = experiment.meta
-    if meta is None:
-        return None
-    return meta.name if meta in experiment.models else _canonical_model(meta)
-
-
-def _canonical_model(model: Model) -> dict[str, Any]:
-    return {
-        "name": model.name,
-        "id": model.id,
-        "endpoint": model.endpoint.identity,
-        "max_errors": model.endpoint.max_errors,
-        "price": model.price and asdict(model.price),
-        "params": dict(model.params),
-    }
-
-
-def _pairs(values: Mapping[str, Sequence[Any]]) -> list[list[Any]]:
-    return [[name, list(each)] for name, each in values.items()]

@@ -63,10 +63,13 @@ def _misread(sheet: Sheet, endpoint: EndpointFile) -> bool:
 
 
 def read_meta(
-    sheet: Sheet, endpoint: EndpointFile | None, file: ModelFile | None, models: Sequence[Model]
+    sheet: Sheet,
+    endpoint: EndpointFile | None,
+    file: ModelFile | None,
+    models: Sequence[Model],
+    key: Key = ("search", "meta"),
 ) -> Model | None:
-    """The model that proposers ask: one of ``models`` by name, or one of its own; the first one where none is named."""
-    key: Key = ("search", "meta")
+    """The model that proposers (or a judge) ask: one of ``models`` by name, or one of its own; else the first one."""
     if file is None:
         return models[0] if models else None
     if file.id is not None:

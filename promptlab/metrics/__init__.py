@@ -1,10 +1,16 @@
 """Scoring: a metric says how good one completion is on one example. Higher is better, NaN is "not scored".
 
 A metric is anything that can be called with (example, completion), as :class:`Metric` says; a plain function will
-do. It may have two more methods:
+do. It may have more:
 
     aggregate(pairs, labels) -> float   what is reported instead of the mean (macro-F1)
     check(example) -> str               why a row cannot be scored, asked before anything is spent; "" if it can be
+    beside(example, completion, baseline) -> Outcome
+                                        instead of the call: it is told how the baseline answers the row (None: the
+                                        completion is the baseline's own); an LLM judge that compares
+    needs_label = False                 rows without a label can be scored
+    calls, worst(example, tokens)       how many requests one score takes, and those requests for an output of so many
+                                        tokens; for metrics that are flows
 
 In an experiment a metric is named: a built-in (``exact``), a built-in with its argument (``numeric:0.01``,
 ``regex:PATTERN``, ``json_fields:a,b``, ``json_valid:schema.json``) or one's own (``package.module:name``), which is
@@ -28,17 +34,25 @@ Outcome: TypeAlias = Score | float | bool | tuple[float, str] | Flow[Any] | Awai
 
 METRICS: dict[str, str] = {
     "accuracy": "promptlab.metrics.exact:exact",
+    "chrf": "promptlab.metrics.chrf:Chrf",
     "contains": "promptlab.metrics.contains:contains",
     "exact": "promptlab.metrics.exact:exact",
+    "exact_set": "promptlab.metrics.label_sets:exact_set",
     "json_fields": "promptlab.metrics.json_fields:JsonFields",
     "json_valid": "promptlab.metrics.json_valid:JsonValid",
+    "judge": "promptlab.metrics.judge:Judge",
     "macro_f1": "promptlab.metrics.macro_f1:MacroF1",
+    "micro_f1": "promptlab.metrics.label_sets:MicroF1",
     "normalised": "promptlab.metrics.normalised:normalised",
     "numeric": "promptlab.metrics.numeric:Numeric",
+    "pairwise": "promptlab.metrics.pairwise:Pairwise",
     "regex": "promptlab.metrics.regex:Regex",
+    "rouge_l": "promptlab.metrics.rouge_l:RougeL",
+    "set_f1": "promptlab.metrics.label_sets:set_f1",
     "token_f1": "promptlab.metrics.token_f1:token_f1",
 }
-
+JUDGES = ("judge", "pairwise")
+"""Those that ask a model."""
 
 INFINITY = float("inf")
 
@@ -59,6 +73,9 @@ def load(name: str, options: Mapping[str, Any] | None = None, base: Path = Path(
     """
     given = dict(options or {})
     head, colon, argument = name.partition(":")
+    if head in JUDGES and "model" not in given:
+        remedy = f"Name it in an experiment, like metrics: {{good: {{{head}: {{rubric: …}}}}}}."
+        raise BadInput(Problem(f"metric {name!r} needs a rubric, and a model to ask", remedy=remedy))
     if head in METRICS:
         target = imported(f"metric {name!r}", METRICS[head], base, ())
         if colon:
@@ -72,6 +89,12 @@ def load(name: str, options: Mapping[str, Any] | None = None, base: Path = Path(
         raise BadInput(Problem(f"metric {name!r}: there is no such metric", remedy=remedy))
     metric: Metric = with_options(f"metric {name!r}", target, given, ("example", "completion"))
     return metric
+
+
+def needs_label(metric: Any) -> bool:
+    """Whether a row without a label has no score by this metric: so unless the metric says otherwise."""
+    inner = getattr(metric, "func", metric)  # of a function with options
+    return bool(getattr(inner, "needs_label", True))
 
 
 def scored(value: Any) -> Score:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from promptlab.records import Completion, Example
@@ -31,6 +31,11 @@ def equal(expected: Any, answer: Any) -> bool:
         if left is not None and right is not None:
             return left == right
     return text_of(expected) == text_of(answer)
+
+
+def singly(answers: Iterable[Any]) -> list[Any]:
+    """Every label of accepted answers: those of a set of labels one by one."""
+    return [each for answer in answers for each in (answer if isinstance(answer, list) else (answer,))]
 
 
 def text_of(value: Any) -> str:

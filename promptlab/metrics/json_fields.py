@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from promptlab.answer import read_json
+from promptlab.json_answer import read_json
 from promptlab.metrics.accepted import best, equal
 from promptlab.records import Completion, Example
 

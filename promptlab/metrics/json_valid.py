@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from promptlab.answer import read_json
+from promptlab.json_answer import read_json
 from promptlab.records import Completion, Example
 
 
@@ -21,6 +21,7 @@ class JsonValid:
 
     schema: str | Path | Mapping[str, Any] | None = None
     _validator: Any = field(init=False, repr=False, compare=False, default=None)
+    needs_label = False
 
     def __post_init__(self) -> None:
         if self.schema is not None:

@@ -26,6 +26,11 @@ class Regex:
         if reason:
             raise ValueError(f"the pattern does not compile: {reason}")
 
+    @property
+    def needs_label(self) -> bool:
+        """Whether the label is the pattern."""
+        return not self.pattern
+
     def __call__(self, example: Example, completion: Completion) -> float:
         """1 if a pattern is found, else 0."""
         patterns = (self.pattern,) if self.pattern else tuple(map(str, example.answers))

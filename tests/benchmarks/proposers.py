@@ -32,7 +32,7 @@ import numpy as np  # noqa: E402 - the path above comes first
 from promptlab.api import Experiment  # noqa: E402
 from promptlab.finished import Run  # noqa: E402
 from promptlab.results import scores_of  # noqa: E402
-from promptlab.stats import paired  # noqa: E402
+from promptlab.stats.paired import paired  # noqa: E402
 
 PROPOSERS: dict[str, list[Any]] = {
     **{name: [name] for name in ("grid", "random", "tpe", "demos", "format", "corpus")},

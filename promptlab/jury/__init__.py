@@ -1,0 +1,1 @@
+"""What an LLM judge's word is worth beside people's."""
