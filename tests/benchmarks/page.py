@@ -69,7 +69,7 @@ def filled(run: Run, html: str, count: int) -> str:
 def measured(context: Any, path: Path) -> dict[str, float]:
     """Seconds of each action, in one fresh page."""
     shown = context.new_page()
-    shown.goto(path.as_uri())
+    shown.goto(path.resolve().as_uri())
     shown.wait_for_selector("html[data-ready]")
     took = {"ready": shown.evaluate("performance.getEntriesByName('ready')[0].startTime") / 1000}
     shown.evaluate(f"() => {{ {SETUP} }}")

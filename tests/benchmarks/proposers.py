@@ -31,7 +31,7 @@ import numpy as np  # noqa: E402 - the path above comes first
 
 from promptlab.api import Experiment  # noqa: E402
 from promptlab.finished import Run  # noqa: E402
-from promptlab.results import scores_of  # noqa: E402
+from promptlab.measured import scores_of  # noqa: E402
 from promptlab.stats.paired import paired  # noqa: E402
 
 PROPOSERS: dict[str, list[Any]] = {

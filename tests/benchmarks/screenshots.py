@@ -37,7 +37,7 @@ def opened_page(context: Any, path: Path, scheme: str) -> Any:
     """The page, ready."""
     page = context.new_page()
     page.emulate_media(color_scheme=scheme)
-    page.goto(path.as_uri())
+    page.goto(path.resolve().as_uri())
     page.wait_for_selector("html[data-ready]")
     return page
 
