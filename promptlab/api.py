@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from promptlab.comparison.compare import Comparison
 from promptlab.comparison.compare import compare as side_by_side
+from promptlab.errors import BadInput, Problem
 from promptlab.experiment import Experiment as Parsed
 from promptlab.finished import Run
 from promptlab.forecast import Forecast, forecast
 from promptlab.pick import find_row, find_variant
 from promptlab.prepare import prepare
+from promptlab.progressed import known_of
 from promptlab.run import mine
 
 
@@ -46,7 +48,8 @@ class Experiment:
         """The exact messages of a variant (an id, or ``slot=value,…``; the baseline if empty) on a row."""
         prepared = prepare(self.parsed)
         prompt = prepared.task.prompt(find_variant(prepared, variant))
-        found = prompt.messages(find_row(prepared, str(row)))
+        example = find_row(prepared, str(row))
+        found = prompt.messages(example, prompt.shown(example, known_of(prepared)).passages)
         return [{"role": each.role, "content": each.content} for each in found]
 
     def mine(self, limit: int | None = None, *, test: bool = True, fresh: bool = False) -> Run:
@@ -57,13 +60,38 @@ class Experiment:
         return mine(prepare(self.parsed, limit, test=test), fresh=fresh)
 
 
-def compare(*runs: Run | str | Path, baseline: str | None = None, variant: str | None = None) -> Comparison:
+def compare(
+    *runs: Run | str | Path | Iterable[Run | str | Path], baseline: str | None = None, variant: str | None = None
+) -> Comparison:
     """Runs, folders of runs or experiments, and CSV files side by side: leaderboard, differences, effects, flips.
 
-    ``baseline`` names the variant that all are compared with, by default the first run's own; ``variant`` the one that
-    is looked at closely, by default the best. Raises BadInput where there are no results.
+    ``runs`` may also come in a list. ``baseline`` names the variant that all are compared with, by default the first
+    run's own; ``variant`` the one that is looked at closely, by default the best. Raises BadInput where there are no
+    results.
     """
-    return side_by_side([run.folder if isinstance(run, Run) else run for run in runs], baseline, variant)
+    return side_by_side([_place(run) for run in _each(runs)], baseline, variant)
+
+
+def _each(runs: Iterable[Any]) -> Iterator[Any]:
+    """The runs, those in lists one by one."""
+    for run in runs:
+        if isinstance(run, (list, tuple)):
+            yield from run
+        else:
+            yield run
+
+
+def _place(run: Any) -> str | Path:
+    """Where a run's tables are."""
+    if isinstance(run, Run):
+        return run.folder
+    if isinstance(run, (str, Path)):
+        return run
+    kind = type(run).__name__
+    remedy = "Give what mine() or load_run() gave, the path of a run, an experiment or a CSV, or a list of those."
+    if kind == "DataFrame":
+        remedy = "Write it with .to_csv(path, index=False), columns variant, example and score, and give that path."
+    raise BadInput(Problem(f"a run is asked for, not {kind}", remedy=remedy))
 
 
 def _yaml(value: Any) -> str:

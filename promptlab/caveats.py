@@ -8,10 +8,11 @@ from promptlab.findings import Findings
 from promptlab.measured import whole
 from promptlab.metrics.classification import majority
 from promptlab.metrics.label_sets import is_many
+from promptlab.reads import MOST_READS, penalty
 from promptlab.stats.paired import error_bounds
 from promptlab.stats.power import Z_POWER, Z_TEST, smallest_difference
 from promptlab.stats.sample import FEWEST_GROUPS, Sample, codes_of, sample_of
-from promptlab.tested import MOST_READS, Tested
+from promptlab.tested import Tested
 from promptlab.unit import Unit
 
 
@@ -41,13 +42,19 @@ def groups(found: Findings) -> list[str]:
     return [f"The {len(rows)} {split} rows come in {count} groups; intervals and tests go by group{few}."]
 
 
-def reads(found: Findings) -> list[str]:
-    """That these test rows were read before, and what it costs."""
-    if found.reads < 2 or not found.test:
+def reads(found: Findings, test: Tested) -> list[str]:
+    """That these test rows were read before, and what it costs, where there is a p to pay with."""
+    return reread(found.reads) if any(p == p for p in test.p.values()) else []  # noqa: PLR0124 - NaN
+
+
+def reread(count: int, run: str = "") -> list[str]:
+    """That ``count`` runs, the named one the last of them, have read the same test rows; nothing of a first one."""
+    if count < 2:
         return []
-    more = " Bring new test rows." if found.reads > MOST_READS else ""
-    cost = f"p is multiplied by {np.pi**2 * found.reads**2 / 6:.3g}, for each reading makes a false winner likelier"
-    return [f"{found.reads} runs have read these test rows by now: {cost}.{more}"]
+    who = f"{run}: " * bool(run)
+    more = " Bring new test rows." if count > MOST_READS else ""
+    cost = f"p is multiplied by {penalty(count):.3g}, for each reading makes a false winner likelier"
+    return [f"{who}{count} runs have read these test rows by now: {cost}.{more}"]
 
 
 def resolves(found: Findings, test: Tested, unit: Unit) -> list[str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from filelock import FileLock
 
@@ -97,6 +98,27 @@ class Database:
         self._db.close()
         self._lost = Damaged(f"{self.path} is damaged ({error}): moved to {_aside(self.path)}.")
         return self._lost
+
+
+def copied(path: Path, place: Path) -> None:
+    """A database as it stands now, as a file of its own at ``place``; what is read is not touched.
+
+    Raises BadInput where it is damaged or cannot be read.
+    """
+    try:
+        with closing(read_only(path)) as db, closing(sqlite3.connect(place)) as copy:
+            db.backup(copy)
+            _check(copy)
+    except sqlite3.Error as error:
+        what = "the log is damaged" if _is_damage(error) else "the log cannot be read"
+        remedy = "`promptlab mine` sets it aside and asks again; what the cache holds costs nothing."
+        raise BadInput(Problem(f"{what} ({error})", str(path), remedy=remedy if _is_damage(error) else "")) from error
+
+
+def read_only(path: Path) -> sqlite3.Connection:
+    """A database to be read: nothing is written, and no journal is left behind."""
+    how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
+    return sqlite3.connect(f"file:{quote(str(path.resolve()))}?{how}", uri=True, timeout=WAIT)
 
 
 def _connect(path: Path, schema: str) -> sqlite3.Connection:

@@ -17,6 +17,7 @@ class Findings:
 
     ``answered_as``: by model, the names that the endpoint's answers bear. ``reads``: how many runs have read these test
     rows by now, this one included. ``alone``: there is no test split (`split: all`), so that dev is all there is.
+    ``calls``: requests that the run asked for, each once, whatever they were for.
     """
 
     run: str
@@ -30,3 +31,4 @@ class Findings:
     answered_as: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     reads: int = 1
     alone: bool = False
+    calls: int = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,12 +18,34 @@ LOG = "run.sqlite"
 
 
 def project_of(path: Path) -> Path:
-    """The project's folder (cache, test reads): beside the nearest .promptlab, .git or pyproject.toml above a file."""
+    """The project's folder (cache, test reads) of a file.
+
+    Beside the nearest .promptlab, .git or pyproject.toml above it. In a plain folder: beside the folder ``experiments``
+    that it is in; else where the command was started, if the file is below that; else in the file's own folder.
+    """
     folder = path.resolve().parent
-    for each in (folder, *folder.parents):
+    above = (folder, *folder.parents)
+    for each in above:
         if any((each / mark).exists() for mark in (PROJECT, ".git", "pyproject.toml")):
             return each / PROJECT
-    return folder / PROJECT
+    for each in above[:-1]:
+        if each.name == "experiments":
+            return each.parent / PROJECT
+    here = _started()
+    return (here if here in above else folder) / PROJECT
+
+
+def _started() -> Path | None:
+    """The working directory, if it can be somebody's project: not the root, not a home, not where files are temporary.
+
+    What is kept there would speak for everything below it.
+    """
+    try:
+        here = Path.cwd().resolve()
+        wide = {Path(here.anchor), Path.home().resolve(), Path(tempfile.gettempdir()).resolve()}
+    except (OSError, RuntimeError):  # the folder is gone, or nobody's home is known
+        return None
+    return None if here in wide else here
 
 
 @contextmanager

@@ -32,13 +32,15 @@ def buys(expected: Forecast) -> list[str]:
         return []
     tried = expected.variants - 1
     lines = []
+    if expected.finding_calls:
+        lines.append(f"of the search calls, about {expected.finding_calls:,} embed the corpus or find passages")
     if expected.meta_calls:
         lines.append(
             f"of the search calls, at least {expected.meta_calls:,} write new variants: about {tried:,} are tried"
         )
-    asked = "as many as there are" if expected.carries >= FORESEEN else f"{expected.carries:,}"
+    room = "any number" if expected.carries >= FORESEEN else f"{expected.carries:,}"
     lines.append(
-        f"beside the baseline, this budget carries {expected.complete:,} variants on all {expected.dev_rows} dev rows; "
-        f"the allocator asks for {asked}, {tried:,} are tried"
+        f"beside the baseline this budget scores {expected.complete:,} variants in full (all {expected.dev_rows} dev "
+        f"rows); with early dropping there is room for {room}, and {tried:,} are tried"
     )
     return lines

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from filelock import FileLock
 
-from promptlab.records import Example
+from promptlab.records import Example, Model
 from promptlab.write import write_text
+
+LEDGER = "test_reads.json"
+MOST_READS = 5  # of the same test rows, after which new ones are asked for
 
 
 def rows_hash(test: Sequence[Example]) -> str:
@@ -21,7 +25,7 @@ def rows_hash(test: Sequence[Example]) -> str:
 
 def note_read(project: Path, test: Sequence[Example], run: str) -> int:
     """Note that ``run`` reads these test rows; which reading it is, from 1. A run that goes on stays what it was."""
-    path = project / "test_reads.json"
+    path = project / LEDGER
     project.mkdir(parents=True, exist_ok=True)
     with FileLock(project / "test_reads.lock"):
         known = _known(path)
@@ -30,6 +34,38 @@ def note_read(project: Path, test: Sequence[Example], run: str) -> int:
             runs.append(run)
             write_text(path, json.dumps(known, indent=1) + "\n")
         return runs.index(run) + 1
+
+
+def counts(models: Iterable[Model]) -> bool:
+    """Whether a run of these models reads test at all: answers of the offline engine alone are about no model."""
+    return not all(model.endpoint.embedded for model in models)
+
+
+def penalty(reads: int) -> float:
+    """What p is multiplied by at the r-th reading of the same test rows: from the second, pi²r²/6.
+
+    1/r² sums to pi²/6: however many prompts are tried on the same rows, an equal one is called better in at most 3.5 %
+    (one-sided: 2.5 % at the first reading and 1 % at all that follow).
+    """
+    return 1.0 if reads < 2 else math.pi**2 * reads**2 / 6
+
+
+def reread(p: float, reads: int) -> float:
+    """What p is after the test rows were read ``reads`` times; NaN stays NaN."""
+    return p if reads < 2 or math.isnan(p) else min(1.0, p * penalty(reads))
+
+
+def ahead(project: Path, test: Sequence[Example], run: str) -> list[str]:
+    """What to say before ``run`` reads test rows that others have read; nothing if it was one of them."""
+    try:
+        runs = json.loads((project / LEDGER).read_text(encoding="utf-8")).get(rows_hash(test), [])
+    except (OSError, ValueError, AttributeError):
+        return []
+    if not runs or run in runs:
+        return []
+    others, cost = len(runs), penalty(len(runs) + 1)
+    who = f"{others} run{'s' * (others > 1)}"
+    return [f"these test rows were read by {who}; p will be multiplied by {cost:.3g}: --no-test leaves them unread"]
 
 
 def _known(path: Path) -> dict[str, list[str]]:

@@ -6,7 +6,7 @@ from promptlab.admit import Refused
 
 WORDS = {
     "leak": "it repeats a row that scores it",
-    "placeholder": "its text lost what stands in it",
+    "placeholder": "its text has not each mark of its option once",
     "long": "its prompt is too long",
     "duplicate": "it is there already",
     "excluded": "it lies in a hole of the space",

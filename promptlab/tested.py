@@ -11,6 +11,7 @@ import numpy as np
 from promptlab.final import won_on_dev
 from promptlab.findings import Findings
 from promptlab.measured import by_variant, objective_of, whole
+from promptlab.reads import reread as reread  # noqa: PLC0414 - the cost of p, as others know it
 from promptlab.stats.paired import Paired, error_bounds, paired
 from promptlab.stats.sample import Array, Codes, codes_of
 from promptlab.stats.ties import max_t
@@ -18,7 +19,6 @@ from promptlab.view import View
 
 ALPHA = 0.05
 DEV_ALPHA = 0.025  # one-sided, where dev is all there is
-MOST_READS = 5  # of the same test rows, after which new ones are asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +67,6 @@ def tested(found: Findings) -> Tested:
 def seed_of(found: Findings) -> int | None:
     """The seed of the bootstrap; None where rows are pseudo-values, for which t covers better."""
     return None if whole(found.task) else found.seed
-
-
-def reread(p: float, reads: int) -> float:
-    """What p is after the test rows were read ``reads`` times: the r-th reading, from the second, costs pi²r²/6.
-
-    1/r² sums to pi²/6: however many prompts are tried on the same rows, an equal one is called better in at most 3.5 %
-    (one-sided: 2.5 % at the first reading and 1 % at all that follow).
-    """
-    if reads < 2 or math.isnan(p):
-        return p
-    return min(1.0, p * math.pi**2 * reads**2 / 6)
 
 
 def fills_of(found: Findings, scores: Iterable[Array]) -> tuple[float, float]:

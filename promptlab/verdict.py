@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from promptlab import caveats
+from promptlab.chance import FLOOR, p_said
 from promptlab.final import won_on_dev
 from promptlab.findings import Findings
 from promptlab.jury import judged
@@ -38,7 +39,7 @@ def verdict(
     unit = unit_of([found.search.view.scores, [row.score for row in found.test]])
     found, test = as_measured(found), tested(found)
     lines = judged.lines(judged.court_of(found), found.seed)
-    lines += [*_winner(found, rows, test, unit), *_further(found, rows), *caveats.reads(found)]
+    lines += [*_winner(found, rows, test, unit), *_further(found, rows), *caveats.reads(found, test)]
     lines += [*caveats.errors(found, test, unit), *caveats.groups(found), *claims, *_ties(found)]
     lines += [*_front(rows, costs, unit), *caveats.base_rate(found)]
     if "embedded" in found.engine.split():
@@ -56,8 +57,8 @@ def _winner(found: Findings, rows: Sequence[Mapping[str, Any]], test: Tested, un
         return _alone(found, row, who, unit, test) if found.alone else _untested(found, row, who, unit)
     if row.get("delta") is None:
         return [f"{NONE}: dev's pick {who} has no score on test."]
-    p = "" if row.get("p_adjusted") is None else f", p = {row['p_adjusted']:.2g}"
-    span = unit.span(row.get("delta_low"), row.get("delta_high"))
+    p = "" if row.get("p_adjusted") is None else f", {p_said(row['p_adjusted'])}"
+    span = span_of(unit, row.get("delta_low"), row.get("delta_high"))
     evidence = f"{unit.points(row['delta'])}{span} on {row['test_n']} held-out rows{p}"
     if borne_out(found, test, view):
         people = judged.on_pick(found)
@@ -65,19 +66,19 @@ def _winner(found: Findings, rows: Sequence[Mapping[str, Any]], test: Tested, un
     else:
         lines = [f"{NONE}. Dev's pick {who}: {evidence}."]
         lines += caveats.resolves(found, test, unit)
-    return [*lines, _gap(unit, row["dev_delta"], row["delta"], _luck(found))]
+    return [*lines, _gap(unit, row, _luck(found))]
 
 
 def _alone(found: Findings, row: Mapping[str, Any], who: str, unit: Unit, test: Tested) -> list[str]:
     """Where there is no test split: dev's word on its own pick, by a test that counts all that were tried."""
     luck, tried = _luck(found), len(found.search.view.variants) - 1
-    span = unit.span(row.get("dev_delta_low"), row.get("dev_delta_high"))
+    span = span_of(unit, row.get("dev_delta_low"), row.get("dev_delta_high"))
     p = alone_p(found, found.search.view)
     if p is None:
         why = "new variants were made from the scores, variants fell on the way, or the groups are too few"
         gain = f"{unit.points(row['dev_delta'])} on {row['dev_n']} rows"
         return [f"Dev's pick is {who}: {gain}. Without a test split no winner can be named here: {why}."]
-    evidence = f"{unit.points(row['dev_delta'])}{span} on {row['dev_n']} rows, p = {min(1.0, 2 * p):.2g}"
+    evidence = f"{unit.points(row['dev_delta'])}{span} on {row['dev_n']} rows, {p_said(min(1.0, 2 * p), 2 * FLOOR)}"
     people = judged.on_pick(found)
     above = borne_out(found, test, found.search.view)
     won = f"{judged.word(found.task, people)}: {who}" if above else f"{NONE}. Dev's pick {who}"
@@ -101,7 +102,7 @@ def _untested(found: Findings, row: Mapping[str, Any], who: str, unit: Unit) -> 
     p = won_on_dev(view, found.choice, found.seed)
     if p is not None:
         word = "is above the baseline on dev by more than luck" if p < DEV_ALPHA else "may be above it by luck alone"
-        lines.append(f"All {len(view.variants) - 1} variants counted, the pick {word} (one-sided p = {p:.2g}).")
+        lines.append(f"All {len(view.variants) - 1} variants counted, the pick {word} (one-sided {p_said(p)}).")
     return lines
 
 
@@ -146,21 +147,40 @@ def _differs(found: Findings, name: str) -> str:
     return f", {gap.delta + 0.0:+.3g} [{gap.low + 0.0:+.3g}, {gap.high + 0.0:+.3g}]"
 
 
-def _gap(unit: Unit, dev: float, test: float, luck: float | None) -> str:
-    """Dev's word on its pick beside test's."""
+def _gap(unit: Unit, row: Mapping[str, Any], luck: float | None) -> str:
+    """Dev's word on its pick beside test's; they say the same where luck alone sets such means apart."""
+    dev, test = float(row["dev_delta"]), float(row["delta"])
     gap = unit.points(dev - test)
     told = unit.points(luck) if luck is not None else unit.points(0.0)
     expected = "" if told == unit.points(0.0) else f" (having been picked there is worth about {told[1:]})"
+    said = f"Dev said {unit.points(dev)}{expected}; test says"
     if gap.startswith("+0.0 "):
-        return f"Dev said {unit.points(dev)}{expected}; test says as much."
-    if gap[0] == "+":
-        return f"Dev said {unit.points(dev)}{expected}; test says {gap[1:]} less: dev flatters its own pick."
-    return f"Dev said {unit.points(dev)}{expected}; test says {gap[1:]} more."
+        return f"{said} as much."
+    more = f"{gap[1:]} {'less' if gap[0] == '+' else 'more'}"
+    if not abs(dev - test) > _apart(row):
+        return f"{said} about as much: {more}, which luck alone can do."
+    return f"{said} {more}{': dev flatters its own pick' if gap[0] == '+' else ''}."
+
+
+def _apart(row: Mapping[str, Any]) -> float:
+    """How far luck sets dev's and test's differences of one variant apart, at 95 %; NaN where it is not known."""
+    ends = [row.get(name) for name in ("dev_delta_low", "dev_delta_high", "delta_low", "delta_high")]
+    low, high, test_low, test_high = (math.nan if each is None else float(each) for each in ends)
+    return math.hypot(high - low, test_high - test_low) / 2
+
+
+def span_of(unit: Unit, low: float | None, high: float | None) -> str:
+    """An interval, with a digit more where an end beside 0 would be shown as 0."""
+    ends = [each for each in (low, high) if each is not None and not math.isnan(each)]
+    if unit.rate and len(ends) == 2 and any(each and abs(each) < 0.0005 for each in ends):
+        return " [" + ", ".join(f"{100 * each:+.2g}" if abs(each) < 0.0005 else unit.gap(each) for each in ends) + "]"
+    return unit.span(low, high)
 
 
 def _no_pick(found: Findings) -> str:
     if len(found.search.view.variants) == 1:
-        return f"{NONE}: there is no other in the space."
+        refused = "nothing that was proposed got in; see above"
+        return f"{NONE}: {refused if found.search.refused else 'there is no other in the space'}."
     if not found.choice.finalists:
         return f"{NONE}: none was scored on all the rows that the baseline was. Raise the budget, or try fewer."
     return f"{NONE}: none is above it on dev. Keep the baseline."

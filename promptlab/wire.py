@@ -82,5 +82,9 @@ class Recorded:
         """Nothing can be spent here, so nothing needs a stop."""
         return 0.0
 
+    def totals(self) -> dict[str, tuple[int, float]]:
+        """As the log has them."""
+        return self._store.totals()
+
     def trace(self, number: int, summary: Mapping[str, Any], asks: Iterable[tuple[Any, ...]]) -> None:
         """Every round is in the log already."""

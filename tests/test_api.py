@@ -127,6 +127,23 @@ def test_compare_takes_what_mine_left(run: pl.Run) -> None:
         assert len(found.differences) == 8, "5 variants on dev, 3 finalists on test"
 
 
+def test_what_cannot_be_compared_is_told_with_what_can(run: pl.Run) -> None:
+    assert len(pl.compare([run, str(run.folder)]).leaderboard) == len(run.results), "a list is as good"
+    for wrong, said in ((None, "not NoneType"), (3, "not int"), ([run, {}], "a run is asked for, not dict")):
+        with pytest.raises(pl.BadInput, match=said):
+            pl.compare(wrong)  # type: ignore[arg-type]
+    with pytest.raises(pl.BadInput, match=r"Write it with \.to_csv\("):
+        pl.compare(run.predictions)  # type: ignore[arg-type]
+    with pytest.raises(pl.BadInput, match="name at least one run"):
+        pl.compare([])
+
+
+def test_a_comparison_is_shown_short(run: pl.Run) -> None:
+    shown = repr(pl.compare(run))
+    assert len(shown) < 120
+    assert f"{len(run.results)} variants in 1 run, against {run.id}/" in shown
+
+
 def test_no_public_name_is_also_a_module() -> None:
     """Else importing the module anywhere would replace the name."""
     folder = Path(pl.__file__).parent

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,14 +16,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from findings import NAN, findings
+from project import project
 from typer.testing import CliRunner
 
 from promptlab.cli import app
+from promptlab.cli.compared_tables import apart
 from promptlab.comparison.compare import Comparison, compare
 from promptlab.errors import BadInput
+from promptlab.experiment import Experiment
 from promptlab.findings import Findings
 from promptlab.predictions import prediction_columns, prediction_rows
-from promptlab.results import columns, fold, further_metrics
+from promptlab.prepare import prepare
+from promptlab.results import brief, columns, fold, further_metrics
+from promptlab.run import mine
 from promptlab.stats.paired import mcnemar_midp, paired
 from promptlab.stats.power import smallest_difference
 from promptlab.stats.ties import max_t
@@ -96,7 +103,8 @@ def test_a_run_folder_its_csvs_and_its_experiment_show_the_same(tmp_path: Path) 
     alone = compare([folder / "predictions.csv"])
     assert list(alone.leaderboard["variant"]) == list(whole.leaderboard["variant"]), "made from the scores"
     assert list(alone.leaderboard["dev_n"]) == [60, 60, 60]
-    pd.testing.assert_frame_equal(alone.differences, whole.differences)
+    there = whole.differences.columns.drop("p_adjusted")  # a run's own p of its pick, which was fixed on dev, stands
+    pd.testing.assert_frame_equal(alone.differences[there], whole.differences[there])
 
 
 def test_results_without_predictions_have_a_leaderboard_and_say_what_is_missing(tmp_path: Path) -> None:
@@ -178,7 +186,7 @@ def test_several_variants_have_p_adjusted_for_being_many(tmp_path: Path) -> None
     family = dict(zip(order, max_t(np.array([test[v] - test[0] for v in order]), seed=0), strict=True))
     for v in order:
         assert rows[ids[v]]["p_adjusted"] == pytest.approx(max(rows[ids[v]]["p"], family[v]), abs=0.02)
-        assert rows[ids[v]]["p_adjusted"] >= rows[ids[v]]["p"]
+        assert rows[ids[v]]["p_adjusted"] >= rows[ids[v]]["p"] * (1 - 1e-5), "results.csv has six digits"
 
 
 def test_variants_that_fell_on_the_way_get_a_difference_but_no_interval(tmp_path: Path) -> None:
@@ -400,6 +408,112 @@ def test_two_tables_of_one_name_are_two_runs(tmp_path: Path) -> None:
     assert list(compare(paths).leaderboard["run"]) == [str(path) for path in paths]
 
 
+# One comparison, one p ---------------------------------------------------------------------------------------------
+
+
+def manifest(folder: Path, run: str = "r1", **told: Any) -> str:
+    (folder / "manifest.json").write_text(json.dumps({"run": run, "settings": {}, **told}), encoding="utf-8")
+    return str(folder)
+
+
+def test_the_p_of_a_difference_is_that_of_the_leaderboard_also_where_test_was_read_before(tmp_path: Path) -> None:
+    test = scores(3, [0.4, 0.6, 0.55, 0.5], 80)
+    read = dataclasses.replace(findings(test, test), reads=2)
+    folder = manifest(write_run(tmp_path / "a", read), test_reads=2)
+    found = compare([folder])
+    board = found.leaderboard.set_index("variant")["p_adjusted"].dropna()
+    rows = by_variant(found, "test")
+    assert {v: row["p_adjusted"] for v, row in rows.items()} == dict(board)
+    once = by_variant(compare([write_run(tmp_path / "once", findings(test, test))]), "test")
+    assert all(row["p"] == pytest.approx(min(1, once[v]["p"] * math.pi**2 * 4 / 6)) for v, row in rows.items())
+    assert "\n2 runs have read these test rows by now: p is multiplied by 6.58" in shown(folder)
+    third = manifest(write_run(tmp_path / "b", findings(test, test), "r2"), "r2", test_reads=3)
+    both = compare([folder, third])
+    other = both.differences[(both.differences["run"] == "r2") & (both.differences["split"] == "test")]
+    row = other[other["variant"] == found.best[1]].iloc[0]
+    assert row["p"] == pytest.approx(min(1, once[found.best[1]]["p"] * math.pi**2 * 9 / 6)), "the later reading counts"
+    assert "r2: 3 runs have read these test rows by now" in shown(folder, third)
+
+
+def test_a_manifest_that_cannot_be_read_says_nothing(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, findings(scores(1, [0.4, 0.8], 30)))
+    for content in (
+        "",
+        "[]",
+        "{}",
+        '{"run": "r1", "settings": 3}',
+        '{"run": "other", "test_reads": 9, "settings": {}}',
+    ):
+        (folder / "manifest.json").write_text(content, encoding="utf-8")
+        assert compare([folder]).reads == {}
+
+
+def test_the_least_p_of_a_resampling_is_shown_as_a_bound(tmp_path: Path) -> None:
+    test = np.array([np.zeros(60), np.ones(60), np.ones(60)])
+    folder = write_run(tmp_path, findings(test, test))
+    assert "≤ 0.0005" in shown(str(folder / "predictions.csv"))
+
+
+# Words -----------------------------------------------------------------------------------------------------------
+
+
+def test_graded_scores_get_better_or_worse_and_by_how_much(tmp_path: Path) -> None:
+    base = np.full(30, 0.5)
+    one = base + np.r_[np.full(12, 0.3), np.full(4, -0.2), np.full(9, 0.01), np.zeros(5)]
+    folder = str(write_run(tmp_path, findings([base, one])))
+    said = shown(folder)
+    assert "12 better, 4 worse (by more than 5.0 points; 9 changed by less)" in said
+    assert "fixed" not in said
+    assert {flip.kind for flip in compare([folder]).changes.flips} == {"better", "worse"}  # type: ignore[union-attr]
+
+
+def test_repeats_of_right_and_wrong_are_no_graded_scores(tmp_path: Path) -> None:
+    rows = [("a", i, 0) for i in range(8)] * 2 + [("b", i, 1) for i in range(8)] + [("b", i, i % 2) for i in range(8)]
+    path = tmp_path / "mine.csv"
+    path.write_text("variant,example,score\n" + "".join(f"{v},{i},{s}\n" for v, i, s in rows), encoding="utf-8")
+    assert "8 fixed, 0 broken" in shown(str(path))
+
+
+def test_answers_again_make_no_more_rows(tmp_path: Path) -> None:
+    once = [(f"e{k}", "yes" if k % 3 else "no", "yes") for k in range(12)]
+    found = compare([answers(once * 2, tmp_path / "p.csv")])
+    assert [(each.label, each.support) for each in found.classes] == [("no", 4), ("yes", 8)]
+    assert "class by class on test, up to 2 answers a row" in shown(str(tmp_path / "p.csv"))
+    assert "answers a row" not in shown(str(answers(once, tmp_path / "once.csv")))
+
+
+def test_scores_of_a_judge_are_shown_behind_what_they_are_worth(tmp_path: Path) -> None:
+    judge = {"judge": {"rubric": "Is the topic right?"}}
+    search = {"propose": ["grid"], "allocate": "full", "budget": {"calls": 900}, "finalists": 1}
+    run = mine(prepare(Experiment.load(project(tmp_path / "a", 24, metrics={"main": judge}, search=search))))
+    said = shown(str(run.folder))
+    line = "Judge small (`main`): no human scores to check it against (`human`): what it says is one model's opinion."
+    assert said.startswith(line)
+    (run.folder / "run.sqlite").unlink()
+    assert shown(str(run.folder)).startswith("Judge of `main`: what it says is one model's opinion.")
+
+
+def test_near_the_winner_rewritten_texts_are_told_apart_and_named(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, findings(scores(5, [0.4, 0.5, 0.6], 40)))
+    start = "Read the message twice, name the topic that it is about and "
+    table = pd.read_csv(folder / "results.csv")
+    table["slot.tone"] = table["slot.tone"].map({"tone0": "plain", "tone1": f"{start}be kind", "tone2": f"{start}stop"})
+    table["origin"] = table["status"].where(table["status"] == "baseline", "evolve")
+    table.to_csv(folder / "results.csv", index=False)
+    told = next(line for line in shown(str(folder)).splitlines() if line.startswith("tone = …"))
+    other = table.iloc[1] if table["status"].iloc[1] != "baseline" else table.iloc[2]
+    assert re.split(r"  +", told.rstrip())[-2:] == ["…stop", other["variant"]]
+    assert told.startswith("tone = …be kind")
+
+
+def test_texts_that_begin_alike_are_told_apart_from_where_they_part() -> None:
+    start = "Read the message twice and name the topic that it is about"
+    assert apart(f"{start}, kindly.", f"{start}. Be brief.") == ("…about, kindly.", "…about. Be brief.")
+    assert apart("short", "long") == ("short", "long")
+    assert apart("a" * 60 + "b", "a" * 60 + "c") == ("…b", "…c")
+    assert apart(start, start) == (brief(start), brief(start))
+
+
 # The gate ------------------------------------------------------------------------------------------------------------
 
 
@@ -424,7 +538,7 @@ def test_the_gate_of_two_runs_judges_the_pick_of_each(tmp_path: Path) -> None:
     code, line = gate_of(main, branch, "--variant", "baseline")
     assert code == 0
     assert "Gate passed" in line
-    assert gate_of(main, branch, "--margin", "1")[0] == 1, "worse for sure is worse, whatever the margin"
+    assert gate_of(main, branch, "--margin", ".99")[0] == 1, "worse for sure is worse, whatever the margin"
 
 
 def test_the_gate_of_one_run_judges_its_pick_against_its_baseline(tmp_path: Path) -> None:
@@ -436,9 +550,43 @@ def test_the_gate_of_one_run_judges_its_pick_against_its_baseline(tmp_path: Path
     assert "Gate undecided" in line
     assert f"against r1/{base}, on dev, where it was picked: these rows flatter it" in line
     assert gate_of(folder, "--strict")[0] == 1
-    assert gate_of(folder, "--margin", "1")[1].startswith("Gate passed")
+    assert gate_of(folder, "--margin", ".99")[1].startswith("Gate passed")
     found = json.loads(CliRunner().invoke(app, ["compare", folder, "--gate", "--strict", "--json"]).stdout)
     assert found["gate"]["gate"]["verdict"] == "undecided"
+
+
+def test_a_run_that_picks_its_baseline_passes_its_own_gate(tmp_path: Path) -> None:
+    folder = str(write_run(tmp_path, findings(scores(8, [0.9, 0.3], 60), scores(9, [0.9, 0.3], 60))))
+    code, line = gate_of(folder, "--strict", "--junit", str(tmp_path / "gate.xml"))
+    assert code == 0
+    assert " against " not in line
+    assert line.endswith("the run's pick is its own baseline: there is no change to judge, keep the baseline")
+    assert ET.parse(tmp_path / "gate.xml").find(".//testcase/failure") is None
+    base = rows_of_baseline(compare([folder]))
+    code, line = gate_of(folder, "--variant", base)
+    assert (code, "would be compared with itself" in line) == (2, True), "asked for by name it is a mistake"
+
+
+def test_a_gate_of_one_run_named_twice_is_refused(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a", findings(scores(8, [0.3, 0.9], 60)))
+    code, line = gate_of(str(folder), str(folder / "results.csv"))
+    assert code == 2
+    assert "hold one and the same run: r1" in " ".join(line.split())
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "run.sqlite").write_bytes(b"")
+    code, line = gate_of(str(tmp_path / "b"), str(folder))
+    assert (code, "of 2 runs only r1 can be read" in " ".join(line.split())) == (2, True)
+
+
+def test_points_given_for_scores_are_no_margin(tmp_path: Path) -> None:
+    folder = str(write_run(tmp_path / "a", findings(scores(8, [0.3, 0.9], 60))))
+    code, line = gate_of(folder, "--margin", "5")
+    assert code == 2
+    assert "5 points are --margin 0.05" in " ".join(line.split())
+    seconds = tmp_path / "seconds.csv"
+    rows = [(v, i, 20.0 + i % 3 + (v == "b")) for v in "ab" for i in range(20)]
+    seconds.write_text("variant,example,score\n" + "".join(f"{v},{i},{s}\n" for v, i, s in rows), encoding="utf-8")
+    assert gate_of(str(seconds), "--margin", "5")[0] == 0, "other scores have their own unit"
 
 
 def test_a_gate_that_has_nothing_to_judge_says_so(tmp_path: Path) -> None:

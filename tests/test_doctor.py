@@ -22,6 +22,7 @@ from promptlab.endpoint.dialect import Dialect
 from promptlab.endpoint.retry import Backoff
 from promptlab.errors import BadInput, EndpointUnusable
 from promptlab.experiment import Experiment
+from promptlab.folder import project_of
 from promptlab.records import Endpoint, Model
 
 KEY = "sk-secret-0123456789abcdef"
@@ -397,7 +398,7 @@ def examined(folder: Path, server: FakeModel, **changes: Any) -> tuple[Experimen
     code, _, err = command(str(path))
     assert code == 0, err
     experiment = Experiment.load(path)
-    home = folder / "p" / ".promptlab"
+    home = project_of(path)
     problems = [str(each) for each in capabilities.problems(experiment, home)]
     return experiment, problems, "\n".join(capabilities.notes(experiment, home))
 
@@ -426,7 +427,7 @@ def test_a_sweep_that_needs_what_is_ignored_or_rejected_may_not_start(
     with FakeModel(**ways) as server:
         _, problems, _ = examined(place, server, params={"max_tokens": 16, **params})
     assert len(problems) == 1, problems
-    day = capabilities.read(place / "p" / ".promptlab").popitem()[1].day  # type: ignore[attr-defined]
+    day = capabilities.read(project_of(place / "p" / "experiment.yaml")).popitem()[1].day  # type: ignore[attr-defined]
     for each in (*wanted, day, "promptlab doctor", "experiment.yaml:"):
         assert each in problems[0]
 
@@ -481,12 +482,17 @@ def test_the_ladder_falls_rung_by_rung_and_says_so(place: Path) -> None:
         with FakeModel(json_schema="rejected", **ways) as server:
             home = place / str(number)
             experiment, problems, notes = examined(home, server, params={"max_tokens": 16, **params})
-            known = capabilities.read(home / "p" / ".promptlab")
+            known = capabilities.read(project_of(home / "p" / "experiment.yaml"))
             spoken = capabilities.dialects(known, experiment.models[0].endpoint)["m"]
         assert problems == []
         assert spoken.schema == rung
         assert ("by the prompt alone" if rung == "prompt" else f"as {rung}") in notes
-        assert capabilities.of(experiment, home / "p" / ".promptlab")[server.url]["m"]["sent_as"]["schema"] == rung
+        assert (
+            capabilities.of(experiment, project_of(home / "p" / "experiment.yaml"))[server.url]["m"]["sent_as"][
+                "schema"
+            ]
+            == rung
+        )
 
 
 def test_what_is_kept_says_day_and_verdicts_holds_no_secret_and_goes_into_the_manifest(place: Path) -> None:

@@ -60,6 +60,19 @@ def test_the_plan_asks_what_the_run_asks(tmp_path: Path, search: dict[str, Any])
     assert (plan.dev_rows, plan.test_rows) == (30, 30)
 
 
+@pytest.mark.parametrize("tones", [["short"], ["long"]], ids=["the baseline alone", "one beside it"])
+def test_a_space_of_one_point_is_planned_as_it_is_run(tmp_path: Path, tones: list[str]) -> None:
+    """And no seat is kept for finalists that there cannot be: the budget pays for what is there, exactly."""
+    space = {"tone": tones, "place": ["first"]}
+    calls = 60 if tones == ["short"] else 120
+    search = {**FULL, "finalists": 2, "budget": {"calls": calls}}
+    path = project(tmp_path, space=space, search=search, baseline={"tone": "short", "place": "first"})
+    experiment = Experiment.load(path)
+    plan, run = experiment.plan(), experiment.mine()
+    assert (plan.search_calls, plan.test_calls) == asked(run)
+    assert sum(asked(run)) == run.findings.calls == calls
+
+
 def test_without_test_rows_no_test_call_is_planned(tmp_path: Path) -> None:
     prepared = prepare(Experiment.load(project(tmp_path)).parsed, test=False)
     plan = forecast(prepared)

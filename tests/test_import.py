@@ -29,7 +29,7 @@ providers:
 defaultTest:
   vars: {language: English}
   assert: [{type: latency, threshold: 2000}]
-  options: {transform: "output.trim()"}
+  options: {transform: "output.slice(1)"}
 tests:
   - vars: {thing: "grass {{ env.HOME }} {% endsystem %}"}
     assert: [{type: equals, value: green}, {type: llm-rubric, value: kind}]
@@ -124,6 +124,7 @@ prompts: ["Q: {{{{ q }}}}", file://../secret.txt, "file://{tmp_path}/secret.txt"
 providers: [openai:gpt-a, "exec:touch {ran}", file://p.py, "openai:chat:{{{{ env.X }}}}"]
 tests:
   - {{vars: {{q: 1 + 1}}, assert: [{{type: equals, value: 2}}, {{type: python, value: "{code}"}}]}}
+  - {{vars: {{q: 1 + 2}}, assert: [{{type: equals, value: 3}}]}}
   - {{vars: {{q: file://../secret.txt}}, assert: [{{type: equals, value: 2}}]}}
   - file://../secret.csv
   - file://p.py
@@ -132,7 +133,7 @@ tests:
     path = laid(tmp_path / "conf", config, p__py=code)
     (tmp_path / "conf" / "link.txt").symlink_to(tmp_path / "secret.txt")
     files, rows, report = taken(path)
-    assert rows == [{"q": "1 + 1", "expected": 2}]
+    assert rows == [{"q": "1 + 1", "expected": 2}, {"q": "1 + 2", "expected": 3}]
     assert "SECRET" not in "".join(files.values())
     assert not ran.exists()
     assert report.count("outside of the configuration's folder") == 4  # one of them twice
@@ -197,7 +198,7 @@ def test_cells_without_a_counterpart_are_said(cell: str) -> None:
 @given(
     st.lists(
         st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20),
-        min_size=1,
+        min_size=2,
         max_size=4,
         unique=True,
     )
@@ -220,7 +221,7 @@ providers:
   - openai:chat:gpt-a: {config: {apiBaseUrl: "http://localhost:1/v1", apiKeyEnvar: MY_KEY, passthrough: {top_k: 5}}}
   - ollama:chat:llama3
   - openai:embedding:e
-tests: [{vars: {q: a}, assert: [{type: equals, value: b}]}]
+tests: [{vars: {q: [a, b]}, assert: [{type: equals, value: b}]}]
 """
     experiment = next(t for n, t in taken(laid(tmp_path, config))[0].items() if n.endswith("experiment.yaml"))
     assert 'endpoint: {base_url: "https://openrouter.ai/api/v1", api_key_env: OPENROUTER_API_KEY}' in experiment
@@ -256,3 +257,113 @@ def test_from_and_data_do_not_go_together(tmp_path: Path) -> None:
     assert (done.exit_code, "do not go together" in done.output) == (2, True)
     done = CliRunner().invoke(app, ["init", str(tmp_path), "--from", str(tmp_path / "x.js")])
     assert (done.exit_code, "only YAML and JSON" in done.output) == (2, True)
+
+
+def listed(folder: Path, tests: str, prompts: str = '["Q: {{ q }}"]') -> tuple[str, list[str]]:
+    """The experiment, and what is listed as not taken."""
+    path = laid(folder, f"prompts: {prompts}\nproviders: [openai:gpt-a]\ntests:\n{tests}")
+    files, _, report = taken(path)
+    left = report.replace("\\", "").partition("## Not taken\n\n")[2].splitlines()
+    return next(text for name, text in files.items() if name.endswith("experiment.yaml")), left
+
+
+def test_every_assertion_is_taken_or_listed_once_and_what_is_dropped_is_not_called_changed(tmp_path: Path) -> None:
+    experiment, left = listed(tmp_path, """\
+  - {vars: {q: one}, assert: [{type: equals, value: a}, {type: is-json, value: {type: object}}]}
+  - {vars: {q: two}, assert: [{type: equals, value: b}, {type: icontains, value: x, weight: 2}]}
+""")  # fmt: skip
+    assert "json_valid" not in experiment
+    assert left == [
+        "- assertions `icontains` beside `exact`: one metric checks the label column",
+        "- assertions `is-json` of 1 of 2 tests: a metric is for all rows",
+    ]
+
+
+def test_what_is_taken_in_another_sense_is_listed(tmp_path: Path) -> None:
+    experiment, left = listed(tmp_path, """\
+  - {vars: {q: one}, assert: [{type: icontains-any, value: [a, b], weight: 2}]}
+  - {vars: {q: two}, assert: [{type: contains, value: b}]}
+""")  # fmt: skip
+    assert "main: contains" in experiment
+    assert left == [
+        "- `weight` of assertions `icontains-any`",
+        "- `icontains-any` became `contains`, which looks for whole words, whatever their case",
+        "- `contains` looks for whole words here, whatever their case",
+    ]
+
+
+def test_tests_that_want_nothing_are_listed_where_the_others_want_json(tmp_path: Path) -> None:
+    experiment, left = listed(tmp_path, """\
+  - {vars: {q: one}, assert: [{type: is-json}]}
+  - {vars: {q: two}, assert: [{type: is-json}]}
+  - {vars: {q: three}}
+""")  # fmt: skip
+    assert "metrics: {main: json_valid}" in experiment
+    assert left == ["- 1 of 3 tests: they expect nothing that `json_valid` checks"]
+
+
+def test_too_few_tests_are_told_in_words_of_the_configuration(tmp_path: Path) -> None:
+    config = """\
+prompts: ["Q: {{ q }}"]
+providers: [openai:gpt-a]
+tests:
+  - {vars: {q: one}, assert: [{type: equals, value: a}]}
+  - {vars: {q: two}, assert: [{type: llm-rubric, value: kind}]}
+"""
+    path = laid(tmp_path / "conf", config)
+    done = CliRunner().invoke(app, ["init", str(tmp_path / "new"), "--from", str(path)])
+    assert done.exit_code == 2
+    assert f"{path}: only 1 test can be taken over" in done.output
+    assert "1 of 2 tests: they expect nothing that `exact` checks" in done.output
+    assert "experiment.yaml" not in done.output
+
+
+TEXT = "\n Say {{ x }}\r\nand {% endsystem %}.\n\n"
+CHATS = [{"role": "system", "content": [TEXT]}, {"role": "user", "content": [{"input": "q"}]}]
+SHEET = {"format": "promptlab-prompt-1", "prompts": [{"messages": CHATS}]}
+
+
+def test_our_own_export_is_read_back_as_data_and_its_code_is_not_run(tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    config = """\
+prompts: [{id: "file://chat.py:chat", label: best}]
+providers: [{id: openai:chat:gpt-a, config: {response_format: {type: json_object}}}]
+defaultTest: {options: {transform: 'String(JSON.parse(output)["a"]["b"])'}}
+tests:
+  - vars: {promptlab_json: '{"q": "\\u007b{ y }}"}'}
+    assert: [{type: javascript, value: '["\\u007b%", "b"].includes(output)'}]
+  - {vars: {q: two}, assert: [{type: equals, value: c}, {type: javascript, value: "output.length"}]}
+"""
+    path = laid(tmp_path / "conf", config, chat__py=f"open({str(ran)!r}, 'w')", prompt__json=json.dumps(SHEET))
+    _, rows, report = taken(path)
+    assert rows == [{"q": "{{ y }}", "expected": ["{%", "b"]}, {"q": "two", "expected": "c"}]
+    assert "defaultTest" not in report
+    assert report.count("javascript") == 1
+    done = CliRunner().invoke(app, ["init", str(tmp_path / "new"), "--from", str(path)])
+    assert done.exit_code == 0, done.output
+    [home] = (tmp_path / "new" / "experiments").iterdir()
+    experiment = pl.Experiment.load(home)
+    assert experiment.messages(1) == [{"role": "system", "content": TEXT}, {"role": "user", "content": "{{ y }}"}]
+    assert experiment.parsed.answer == "json:a.b"
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize("sheet", ['{"format": "other"}', "[1", '{"format": "promptlab-prompt-1", "prompts": [{}]}'])
+def test_a_prompt_that_stands_in_code_alone_is_listed(tmp_path: Path, sheet: str) -> None:
+    tests = "".join(f"  - {{vars: {{q: {each}}}, assert: [{{type: equals, value: a}}]}}\n" for each in "xy")
+    prompts = '["Q: {{ q }}", file://chat.py:chat]'
+    (tmp_path / "prompt.json").write_text(sheet)
+    left = listed(tmp_path, tests, prompts)[1]
+    assert "prompts in code" in left[-1]
+    assert any("export RUN --to jinja" in each for each in left) == ("prompt-1" in sheet)
+
+
+def test_what_is_wrong_with_the_project_is_told_of_the_configuration_not_of_files_that_were_never_kept(
+    tmp_path: Path,
+) -> None:
+    config = "prompts: ['{{ q }}']\ntests: [{vars: {q: [x, y]}, assert: [{type: equals, value: a}]}]"
+    path = laid(tmp_path / "conf", config)
+    done = CliRunner().invoke(app, ["init", str(tmp_path / "new"), "--from", str(path), "--name", "n"])
+    assert done.exit_code == 2
+    assert f"{path}: column 'expected' says 'a' in every row" in done.output
+    assert "(in the experiments/n/tests.jsonl that would be made)" in done.output

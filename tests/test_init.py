@@ -276,6 +276,12 @@ def test_an_error_while_writing_takes_back_what_was_written(tmp_path: Path) -> N
         (["--data", "holes.csv", "--label", "team"], ["holes.csv:3", "row 2", "is empty"]),
         (["--data", "one.csv", "--label", "team"], ["one.csv: ", "'a' in every row"]),
         (["--data", "alone.csv", "--label", "team"], ["alone.csv", "no input beside the label"]),
+        (["--data", "single.csv", "--label", "team"], ["single.csv: holds 1 labelled row; an experiment needs 2"]),
+        (["--data", "d.csv"], ["--rubric"]),
+        (["--data", "d.csv", "--label", "team", "--rubric", "x"], ["--label and --rubric do not go together"]),
+        (["--rubric", "x"], ["--rubric needs --data"]),
+        (["--data", "d.csv", "--rubric", " "], ["--rubric is empty"]),
+        (["--data", "d.csv", "--rubric", "none.md"], ["none.md: cannot be read"]),
         (["--name", "../up"], ["--name '../up'"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
@@ -289,6 +295,7 @@ def test_bad_input_is_named_with_its_remedy_and_nothing_is_made(
     Path("empty.csv").write_text("text,team\n")
     Path("holes.csv").write_text("text,team\nhello there,a\nhow are you,\n")
     write_csv(Path("one.csv"), ["text", "team"], [(text, "a") for text in texts(30)])
+    Path("single.csv").write_text("text,team\nhello there,a\n")
     Path("alone.csv").write_text("team\na\nb\n")
     done = run("init", "p", *arguments)
     assert done.exit_code == 2, done.output
@@ -367,3 +374,31 @@ def test_few_rows_a_label_are_text_and_many_are_classes() -> None:
     assert answers_of(["b", "a"] * 3).classes == ("b", "a")
     assert answers_of(["10", "9", "8"] * 5).classes == ("8", "9", "10")
     assert answers_of([math.pi, 2.5, 1] * 5).kind == "number"
+
+
+def test_rows_without_answers_are_scored_by_a_judge(tmp_path: Path) -> None:
+    data = write_csv(tmp_path / "d.csv", ["text"], [[text] for text in texts(70)])
+    done = run("init", tmp_path / "p", "--data", data, "--rubric", 'Kind: and "short"? {x}')
+    assert done.exit_code == 0, done.output
+    prepared = made(tmp_path / "p")
+    judge = prepared.experiment.metrics["main"]
+    assert (judge.spec, judge.options["rubric"]) == ("judge", 'Kind: and "short"? {x}')
+    assert prepared.rows.dev[0].answers == ()
+    assert prepared.rows.test
+    (tmp_path / "rubric.md").write_text("- kind\n- short\n")
+    done = run("init", tmp_path / "q", "--data", data, "--rubric", tmp_path / "rubric.md")
+    assert done.exit_code == 0, done.output
+    assert made(tmp_path / "q").experiment.metrics["main"].options["rubric"] == "- kind\n- short"
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"), [(["a", "b", "a|b", "b|c"], True), (["a", "x|y", "z|w", "b"], False), (["a", "b"], False)]
+)
+def test_cells_that_look_like_several_labels_are_named_with_what_to_write(
+    tmp_path: Path, labels: list[str], told: bool
+) -> None:
+    rows = [(text, labels[i % len(labels)]) for i, text in enumerate(texts(40))]
+    data = write_csv(tmp_path / "d.csv", ["text", "tags"], rows)
+    done = run("init", tmp_path / "p", "--data", data, "--label", "tags")
+    assert done.exit_code == 0, done.output
+    assert ("`label: {column: tags, many: all}`" in done.output) == told, done.output

@@ -50,7 +50,10 @@ def test_what_the_budget_buys_is_told_where_there_is_one(tmp_path: Path) -> None
     found = plan(tmp_path / "a")
     assert (found.complete, found.carries, found.meta_calls) == (9, FORESEEN, 0)
     [line] = buys(found)
-    assert "carries 9 variants on all 30 dev rows; the allocator asks for as many as there are, 5 are tried" in line
+    assert (
+        "scores 9 variants in full (all 30 dev rows); with early dropping there is room for any number, and 5 are tried"
+        in line
+    )
     assert outlook(found) == [more_rows(found), line]
     free = plan(tmp_path / "b", budget={"minutes": 5})
     assert buys(free) == []

@@ -6,6 +6,7 @@ import csv
 import itertools
 import json
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -374,3 +375,25 @@ def test_a_users_own_allocator_is_replayed(tmp_path: Path, monkeypatch: pytest.M
     done = ran("m.npz", "--allocate", "mine_own:first_rows[rows=3]", "--reps", "15", "--budget", "all", "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)[0]["calls_used"] == 3
+
+
+def test_a_run_and_an_experiment_are_replayed_as_their_predictions_and_variants_that_fell_are_counted(
+    tmp_path: Path,
+) -> None:
+    for age, name in enumerate(("later", "first")):
+        folder = tmp_path / "runs" / name
+        folder.mkdir(parents=True)
+        with (folder / "predictions.csv").open("w", newline="") as file:
+            out = csv.writer(file)
+            out.writerow(["variant", "example", "split", "score"])
+            out.writerows([f"v{v}", f"e{i}", "dev", (i + v) % 3 / 2] for v in range(3 + age) for i in range(7 - v // 2))
+        (folder / "results.csv").touch()
+        os.utime(folder / "results.csv", (1e9 - age, 1e9 - age))
+    (tmp_path / "experiment.yaml").touch()
+    assert [each.name for each in read_matrices([tmp_path / "runs" / "first"])] == ["first"]
+    for path in (tmp_path, tmp_path / "experiment.yaml"):
+        [matrix] = read_matrices([path])
+        assert (matrix.name, len(matrix.scores), matrix.fell) == ("later", 2, 1)
+    done = ran(tmp_path, "--least", 0, "--reps", 2, "--budget", 3, "--allocate", "full")
+    assert done.exit_code == 0, done.output
+    assert "later: 1 left out that `full` would have scored on all dev rows" in done.output

@@ -28,15 +28,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support_project import command
 
+from promptlab.comparison.effects import Effect, Effects
 from promptlab.errors import EndpointUnusable
+from promptlab.experiment import Experiment
 from promptlab.finished import Run
 from promptlab.prepare import opened
 from promptlab.report import further, page, write
 from promptlab.report.cost import cost
+from promptlab.report.effects import _drawn as drawn_effects
 from promptlab.report.find import find_run
+from promptlab.report.judges import judges
 from promptlab.report.log import pulse
-from promptlab.report.page import embedded
+from promptlab.report.page import _provenance as provenance
+from promptlab.report.page import drawn, embedded
 from promptlab.report.room import chosen, packed, room
+from promptlab.report.running import sentence
 from promptlab.report.server import Shown, allowed, answer, serve
 from promptlab.report.source import read_source
 from promptlab.report.svg import Labels
@@ -140,6 +146,39 @@ def test_every_section_with_numbers_is_there_and_no_other(folder: Path, html: st
     assert f'promptlab</td><td class="long">{__version__}' in html
 
 
+def test_provenance_names_the_judges_and_how_their_rubrics_begin(run: Run, tmp_path: Path) -> None:
+    path = report_run.write(tmp_path / "p", "http://127.0.0.1:9")
+    rubric = " ".join(f"<b>word{n}</b>" for n in range(40))
+    judge = f'length: exact, tone: {{judge: {{rubric: "{rubric}", model: {{id: big/judge}}}}}}'
+    path.write_text(path.read_text(encoding="utf-8").replace("length: exact", judge), encoding="utf-8")
+    assert judges(run.prepared.experiment) is None
+    asked = replace(run, prepared=replace(run.prepared, experiment=Experiment.load(path)))
+    said = str(provenance(asked))
+    assert said.index("<caption>Provenance</caption>") < said.index("<caption>Judges</caption>")
+    assert '<td>tone</td><td>judge</td><td class="id">big/judge</td>' in said
+    assert "&lt;b&gt;word0&lt;/b&gt; &lt;b&gt;word1&lt;/b&gt;" in said
+    assert "word11&lt;/b&gt; …" in said  # cut between two words
+
+
+def test_an_ensemble_s_members_stand_beside_what_they_were_asked(run: Run) -> None:
+    found = run.findings
+    base, other = found.search.view.variants
+    view = replace(found.search.view, variants=(base, replace(other, members=(other, base))))
+    joint = replace(run, findings=replace(found, search=replace(found.search, view=view)))
+    shown, messages = room(joint, chosen(joint))
+    names = {each["id"]: each["name"] for each in shown["variants"]}
+    members = {each["id"]: each["members"] for each in shown["variants"]}
+    assert members == {base.id: [], other.id: [[other.id, names[other.id]], [base.id, names[base.id]]]}
+    for variant, asked in zip(shown["columns"]["variant"], messages["asked"], strict=True):
+        assert len(asked) == max(1, len(shown["variants"][variant]["members"]))
+
+
+def test_an_effect_s_number_stands_beside_its_drawing(run: Run) -> None:
+    one = Effect("tone", "kind", "plain", 0.125, 0.05, 0.2, 80, "design")
+    said = str(drawn_effects(Effects((one,), source="design", variants=8, rows=80), Unit()))
+    assert '<td class="num">+12.5 <span class="span">[+5.0, +20.0]</span></td><td class="drawn">' in said
+
+
 def test_the_tables_of_later_columns_and_files_appear_with_them(tmp_path: Path) -> None:
     rows = [{"variant": "v1", "name": "one", "slot.retriever": "bm25", "dev.hit_at_3": 0.875, "dev.f1": None}]
     names = ["slot.retriever", "dev.hit_at_3", "dev.f1"]
@@ -195,8 +234,18 @@ def test_a_run_that_goes_on_is_shown_as_far_as_its_rounds_are_closed(broken_off:
     assert 0 < closed == len(source.run.findings.search.predictions)
     assert not source.run.findings.test
     html = page(broken_off)
-    assert "The run goes on" in html
+    assert f"The search goes on: round {len(source.log.rounds)}, " in html
     assert "Winner" not in html
+    assert "No variant beats" not in html
+    view = source.run.findings.search.view
+    alive = {each.id for each, on in zip(view.variants[1:], view.live[1:], strict=True) if on}
+    assert {row["variant"] for row in source.run.rows if row["status"] == "alive"} == alive
+    assert {row["status"] for row in source.run.rows} <= {"alive", "baseline", "dropped"}
+    best = next(row for row in source.run.rows if row["status"] == "alive")
+    leads = re.escape(f"{int(view.live.sum())} of {len(view.variants)} alive, best so far {best['variant']} (")
+    assert re.search(leads + r"[+-][\d.]+ points on \d+ rows\). Nothing is decided", sentence(source.run))
+    one = replace(source, log=replace(source.log, rounds=source.log.rounds[:1]))
+    assert "<p>1 round is closed" in drawn(one)
 
 
 def test_the_server_answers_this_machine_alone(broken_off: Path) -> None:

@@ -155,10 +155,121 @@ def test_two_prompts_side_by_side(read: Any) -> None:
 
 def test_everything_drawn_has_a_name(read: Any) -> None:
     nameless = read.evaluate("""[...document.querySelectorAll(
-        'svg:not([aria-hidden]), button, select, input, table, [role=region], [role=grid]')].filter((e) =>
-        !(e.getAttribute('aria-label') || e.textContent.trim() || e.labels?.length)).map((e) => e.outerHTML)""")
+        'svg:not([aria-hidden], [aria-hidden] *), button, select, input, table, [role=region], [role=grid]')]
+        .filter((e) => !(e.getAttribute('aria-label') || e.textContent.trim() || e.labels?.length))
+        .map((e) => e.outerHTML)""")
     assert nameless == []
     assert read.evaluate("[...document.querySelectorAll('main table')].every((t) => t.caption)")
+
+
+MADE = """(scores) => {
+  const n = scores.length / 2; // the baseline's, then those of another variant, an ensemble
+  const columns = { variant: [], example: [], repeat: [], split: [], status: [], answer: [], output: [], error: [] };
+  scores.forEach((_, at) => {
+    const row = { variant: at < n ? 0 : 1, example: at % n, repeat: 0, split: "dev", status: "ok" };
+    for (const name in columns) columns[name].push(row[name] ?? -1);
+  });
+  const members = [["m1", "plain"], ["m2", ""]];
+  const variants = [{ id: "v0", name: "", members: [] }, { id: "v1", name: "", members }];
+  const examples = scores.slice(n).map((_, at) => [String(at), -1, []]);
+  return prepareRows({ baseline: 0, texts: [], variants, examples, columns: { ...columns, score: scores } });
+}"""
+
+
+def test_graded_scores_are_numbers_on_a_scale_and_no_crosses(read: Any) -> None:
+    found = read.evaluate(f"""() => {{
+      const shown = (scores) => {{
+        const data = ({MADE})(scores);
+        offer(data);
+        const offered = [...byId("f-outcome").options].filter((each) => !each.disabled).map((each) => each.value);
+        const rows = [...scores.keys()].map((row) => [...drawRow({{ data, rows: [...scores.keys()] }}, row).children]);
+        const told = rows.map((cells) => [cells[6].textContent, cells[6].className, cells[7].textContent]);
+        const own = besideRow({{ data }}, 0, false).children[3];
+        return [told.slice(scores.length / 2), offered, [own.textContent, own.className]];
+      }};
+      return [shown([0.5, 0.5, 0.5, 1, 0.75, 0.25, 0.5, 1]), shown([0, 1, 1, 0])];
+    }}""")
+    graded, plain = found
+    assert graded[0] == [
+        ["0.75", "grade g4", "▲ above +0.25"], ["0.25", "grade g1", "▼ below -0.25"],
+        ["0.5", "grade g3", "="], ["1", "grade g5", "="],
+    ]  # fmt: skip
+    assert graded[1:] == [["", "fixed", "broken"], ["0.5", "num grade g3"]]
+    assert plain[0] == [["✓ 1", "good", "▲ fixed"], ["✗ 0", "bad", "▼ broken"]]
+    assert plain[1:] == [["", "right", "wrong", "fixed", "broken"], ["✗ 0", "num bad"]]
+
+
+def test_every_member_of_an_ensemble_has_its_messages_under_its_name(read: Any) -> None:
+    found = read.evaluate(f"""() => {{
+      const data = ({MADE})([0, 1]);
+      const messages = {{ texts: ["user", "one", "two"], prompts: [[0, 1], [0, 2]], asked: [[0], [0, 1]] }};
+      const heads = (row) => prompts({{ data }}, messages, row).filter((each) => each.matches(".member, .message"))
+        .map((each) => each.textContent);
+      return [heads(0), heads(1), asText(messages, 1, data.variants[1].members)];
+    }}""")
+    assert [each.replace("Copy", "") for each in found[0]] == ["userone"]
+    said = ["Member 1 of 2: m1 · plain", "userone", "Member 2 of 2: m2", "usertwo"]
+    assert [each.replace("Copy", "") for each in found[1]] == said
+    assert found[2] == f"{said[0]}\n\n[user]\none\n\n{said[2]}\n\n[user]\ntwo"
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_a_section_that_is_jumped_to_shows_its_heading(read: Any, width: int) -> None:
+    read.set_viewport_size({"width": width, "height": 500})
+    for link in read.locator("nav a").all():
+        link.click()
+        told = read.evaluate(
+            """(id) => [document.querySelector(`${id} h2`).getBoundingClientRect().top,
+            document.querySelector("nav").getBoundingClientRect().bottom]""",
+            link.get_attribute("href"),
+        )
+        assert told[0] >= told[1] + 12, link.inner_text()  # a bar that scrolls sideways takes as much
+
+
+def test_drawings_take_the_width_that_there_is(read: Any) -> None:
+    widths = "(name) => [...document.querySelectorAll(name)].map((e) => e.getBoundingClientRect().width)"
+    assert min(read.evaluate(widths, "#board td .strip:not(.strip .strip)")) > 180
+    assert min(read.evaluate(widths, "#race svg.broad")) > 1000
+    assert not read.locator("#race svg.narrow").is_visible()
+    assert "the baseline: its score on dev" in read.locator("#board .legend").inner_text()
+
+
+def test_a_narrow_window_shows_every_section_whole_or_says_that_it_scrolls(read: Any) -> None:
+    read.set_viewport_size({"width": 400, "height": 800})
+    cut = "[...document.querySelectorAll('main .wide')].filter((e) => e.scrollWidth > e.clientWidth + 1)"
+    assert read.locator("#metrics .swipe").is_visible()
+    assert read.evaluate(f"{cut}.every((e) => e.previousElementSibling.checkVisibility())")
+    assert read.evaluate(f"{cut}.every((e) => !e.closest('#board, #race figure, #effects'))")
+    assert read.locator("#race svg.narrow").is_visible()
+    assert min(cell.bounding_box()["width"] for cell in read.locator("#metrics td.name").all()) > 200
+    named = """[...document.querySelector("#board tbody tr").cells].filter(
+        (e) => getComputedStyle(e, "::before").content !== "none").map((e) => e.dataset.said)"""
+    assert read.evaluate(named) == ["dev", "test", "Δ test", "p", "rows"]
+    assert not read.locator("#board thead").is_visible()
+
+
+def test_long_tables_show_their_first_rows_and_the_baseline(read: Any) -> None:
+    found = read.evaluate("""() => {
+      const row = (at) => make("tr", { class: at === 30 ? "baseline" : null }, make("td", {}, String(at)));
+      const table = make("table", {}, make("tbody", {}, ...[...Array(40).keys()].map(row)));
+      byId("main").append(make("div", { class: "wide" }, table));
+      foldTable(table);
+      const seen = () => [...table.rows].filter((each) => each.checkVisibility()).map((each) => each.textContent);
+      const first = seen();
+      table.parentElement.nextElementSibling.firstChild.click();
+      return [first, seen().length];
+    }""")
+    assert found == [[*map(str, range(12)), "30"], 40]
+
+
+def test_a_printed_head_is_text_and_no_button(read: Any) -> None:
+    """Chromium leaves buttons out of the heads that it repeats on later pages."""
+    head = read.locator("#board th").nth(1)
+    assert head.inner_text().strip() == "variant"
+    read.emulate_media(media="print")
+    assert head.inner_text().strip() == "variant"
+    assert not head.locator("button").is_visible()
+    assert read.locator("#board th button:visible").count() == 0
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 400), ("dark", 1280)])
@@ -209,12 +320,12 @@ def test_a_served_page_renews_itself_until_the_run_is_complete(context: Any, tmp
             page.on("request", lambda request: asked.append(request.url))
             page.goto(f"http://127.0.0.1:{port}/")
             page.wait_for_selector("html[data-ready]")
-            expect(page.locator("#verdict")).to_contain_text("The run goes on", timeout=30_000)
+            expect(page.locator("#verdict")).to_contain_text("The search goes on: round ", timeout=30_000)
             page.select_option("#f-status", "ok")
             server.default = small_project.answer
             threading.Thread(target=mine, args=(opened(path),)).start()
             expect(page.locator("#live")).to_have_text("✓ complete", timeout=30_000)
-            assert "The run goes on" not in page.locator("#verdict").inner_text()
+            assert "goes on" not in page.locator("#verdict").inner_text()
             assert page.locator("#f-split option").all_inner_texts() == ["all", "test", "dev"]
             assert page.locator("#f-status").input_value() == "ok"  # the filters stay
             assert all(url.startswith(f"http://127.0.0.1:{port}/") for url in asked)

@@ -6,13 +6,15 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from promptlab.errors import BadInput, Interrupted
-from promptlab.reads import note_read
-from promptlab.records import Call, Completion, Example, Usage
+from promptlab.folder import project_of
+from promptlab.reads import ahead, counts, note_read, reread
+from promptlab.records import Call, Completion, Endpoint, Example, Model, Usage
 from promptlab.store import Store
 
 TEXT = 'naïve 🙂 \u202e "quoted"\r\n\x00'
@@ -227,6 +229,7 @@ def test_a_place_that_cannot_be_written_is_bad_input(tmp_path: Path) -> None:
 def test_two_processes_share_one_cache_from_its_first_moment_on(tmp_path: Path) -> None:
     code = """
 import sys
+import tempfile
 from pathlib import Path
 from promptlab.records import Call, Completion
 from promptlab.store import Store
@@ -256,6 +259,47 @@ def test_reads_of_a_test_set_are_counted_by_run_and_a_damaged_count_is_kept_asid
     (tmp_path / "test_reads.json").write_text("[1]")
     assert note_read(tmp_path, rows, "r4") == 1
     assert (tmp_path / "test_reads.damaged.json").read_text() == "[1]"
+
+
+def test_before_test_is_read_again_it_is_told_what_that_costs(tmp_path: Path) -> None:
+    rows = [Example("a", {}, "x"), Example("b", {}, "y")]
+    assert ahead(tmp_path, rows, "r1") == []
+    for run in ("r1", "r2"):
+        note_read(tmp_path, rows, run)
+    assert ahead(tmp_path, rows, "r2") == [], "it has read them"
+    said = "these test rows were read by 2 runs; p will be multiplied by 14.8: --no-test leaves them unread"
+    assert ahead(tmp_path, rows, "r3") == [said]
+    assert ahead(tmp_path, rows[:1], "r3") == [], "other rows"
+    assert [reread(0.01, 3), reread(0.01, 1), reread(0.5, 3)] == pytest.approx([0.148, 0.01, 1.0], abs=1e-3)
+
+
+def test_answers_of_the_offline_engine_alone_are_no_reading_of_test_rows() -> None:
+    offline, served = (Model("m", Endpoint(url), "m") for url in ("embedded@1", "http://127.0.0.1:1/v1"))
+    assert not counts([offline, offline])
+    assert counts([offline, served])
+
+
+def test_a_project_is_found_by_its_marks_or_in_a_plain_folder_by_where_experiments_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = tmp_path / "work" / "experiments" / "deep" / "one" / "experiment.yaml"
+    two = tmp_path / "work" / "two" / "experiment.yaml"
+    for path in (one, two):
+        path.parent.mkdir(parents=True)
+    assert project_of(one) == tmp_path / "work" / ".promptlab", "beside the folder `experiments`"
+    assert project_of(two) == two.parent / ".promptlab", "started elsewhere: in its own folder"
+    monkeypatch.chdir(tmp_path / "work")
+    assert project_of(two) == tmp_path / "work" / ".promptlab", "where the command was started"
+    for name in ("TMPDIR", "HOME"):  # what is kept there would be everybody's
+        with monkeypatch.context() as wide:
+            wide.setenv(name, str(tmp_path / "work"))
+            wide.setattr(tempfile, "tempdir", None)
+            assert project_of(two) == two.parent / ".promptlab"
+    (one.parent / ".promptlab").mkdir()
+    assert project_of(one) == one.parent / ".promptlab", "what is there stays where it is"
+    (tmp_path / "work" / "pyproject.toml").touch()
+    monkeypatch.chdir(two.parent)
+    assert project_of(two) == tmp_path / "work" / ".promptlab"
 
 
 def test_answers_outlive_an_upgrade(tmp_path: Path) -> None:

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from findings import NAN, findings
+from project import project
+from typer.testing import CliRunner
 
+from promptlab.chance import FLOOR, p_said
+from promptlab.cli import app
+from promptlab.experiment import Experiment
 from promptlab.findings import Findings
 from promptlab.measured import metric_of
+from promptlab.prepare import prepare
+from promptlab.reads import note_read
 from promptlab.records import Example
 from promptlab.results import fold
 from promptlab.results import tested as on_test
 from promptlab.stats.paired import paired
+from promptlab.stats.ties import max_t
 from promptlab.tested import alone_p
-from promptlab.verdict import verdict
+from promptlab.unit import Unit
+from promptlab.verdict import span_of, verdict
 
 # Dev is all there is -------------------------------------------------------------------------------------------------
 
@@ -105,6 +115,72 @@ def test_each_reading_of_the_same_test_rows_costs() -> None:
         assert ("Bring new test rows." in told) is (reads > 5)
     assert status_of(dataclasses.replace(found, reads=6)) == "tied"
     assert "have read these test rows" not in " ".join(verdict(found, fold(found)))
+
+
+def test_where_no_p_is_shown_nothing_is_said_of_what_a_reading_costs() -> None:
+    found = in_groups(findings(scores(3, [0.4, 0.8], 40), scores(4, [0.4, 0.8], 40)), 10)
+    again = dataclasses.replace(found, reads=2)
+    assert "have read these test rows" not in " ".join(verdict(again, fold(again))), "four groups bear no p"
+
+
+def test_plan_says_that_test_will_be_read_again(tmp_path: Path) -> None:
+    def planned(path: Path) -> str:
+        return CliRunner().invoke(app, ["plan", str(path)]).stdout
+
+    path = project(tmp_path / "a", endpoint={"base_url": "http://127.0.0.1:9/v1"})
+    assert "these test rows were read" not in planned(path)
+    note_read(path.parent / ".promptlab", prepare(Experiment.load(path)).rows.test, "r1")
+    assert "note: these test rows were read by 1 run; p will be multiplied by 6.58" in planned(path)
+    assert "these test rows were read" not in planned(project(tmp_path / "a")), "the offline engine reads nothing"
+
+
+@pytest.mark.parametrize(
+    ("p", "said"),
+    [(0.0496, "p = 0.0496"), (0.04999, "p = 0.04999"), (0.0512, "p = 0.051"), (0.05, "p = 0.05"), (1.0, "p = 1"),
+     (0.0004, "p = 0.0004"), (1 / 2001, "p ≤ 0.0005")],
+)  # fmt: skip
+def test_a_p_is_written_so_that_its_side_of_5_percent_shows(p: float, said: str) -> None:
+    assert p_said(p) == said
+    assert p_said(6.58 * p, 6.58 / 2001).startswith("p ≤") is said.startswith("p ≤")
+
+
+def test_the_least_p_is_a_bound_in_the_verdict_too() -> None:
+    base, good = np.zeros(60), np.ones(60)
+    found = alone(np.array([base, good, *[base] * 3]))
+    assert "p ≤ 0.001," in " ".join(verdict(found, fold(found))), "two-sided, of 2,000 flips"
+
+
+@pytest.mark.parametrize(
+    ("low", "said"), [(0.0004, " [+0.04, +20.0]"), (-0.0002, " [-0.02, +20.0]"), (0.01, " [+1.0, +20.0]")]
+)
+def test_an_end_beside_0_is_not_shown_as_0(low: float, said: str) -> None:
+    assert span_of(Unit(), low, 0.2) == said
+
+
+def test_the_least_p_is_that_of_the_resampling() -> None:
+    assert max_t(np.ones((1, 60)), seed=0)[0] == pytest.approx(FLOOR)
+
+
+def test_dev_flatters_its_pick_only_where_luck_alone_would_not() -> None:
+    base = np.zeros(100)
+
+    def told(dev: int, test: int) -> str:
+        one, other = (np.where(np.arange(100) < k, 1.0, 0.0) for k in (dev, test))
+        found = findings([base, one], [base, other])
+        return next(line for line in verdict(found, fold(found)) if line.startswith("Dev said"))
+
+    assert told(30, 26).endswith("test says about as much: 4.0 points less, which luck alone can do.")
+    assert told(60, 20).endswith("test says 40.0 points less: dev flatters its own pick.")
+    assert told(20, 60).endswith("test says 40.0 points more.")
+    assert told(30, 30).endswith("test says as much.")
+
+
+def test_proposals_that_were_refused_are_not_a_space_of_one() -> None:
+    found = findings(scores(1, [0.5], 20))
+    assert "there is no other in the space" in " ".join(verdict(found, fold(found)))
+    search = dataclasses.replace(found.search, refused={"no JSON": {"count": 3, "example": "x"}})
+    refused = dataclasses.replace(found, search=search)
+    assert "nothing that was proposed got in; see above" in " ".join(verdict(refused, fold(refused)))
 
 
 def in_groups(found: Findings, size: int) -> Findings:

@@ -11,7 +11,8 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from promptlab.results import short
+from promptlab.chance import p_text
+from promptlab.results import shortened
 from promptlab.unit import Unit, unit_of
 
 Row = Mapping[str, Any]
@@ -71,8 +72,14 @@ class Board:
 def distinct_names(rows: Sequence[Row]) -> list[str]:
     """Names by what these rows differ in: model, template and slots; the whole name where nothing tells them apart."""
     keys = [key for key in dict.fromkeys(key for row in rows for key in row) if key.startswith("slot.")]
-    varying = [key for key in ("template", "model", *keys) if len({_text(row.get(key)) for row in rows}) > 1]
+    varying = [key for key in ("template", "model", *keys) if _varies(key, rows)]
     return [_name(row, varying) or _text(row.get("name")) for row in rows]
+
+
+def _varies(key: str, rows: Sequence[Row]) -> bool:
+    """Whether a slot tells rows apart; one of retrieval's only if those that have it differ."""
+    found = {_text(row.get(key)) for row in rows}
+    return len(found - {""} if key.startswith("slot.retrieval.") else found) > 1
 
 
 def printable(text: str) -> str:
@@ -86,8 +93,9 @@ def printable(text: str) -> str:
 
 def _name(row: Row, varying: Sequence[str]) -> str:
     known = [(key, _text(row.get(key))) for key in varying]
+    named = shortened([key.removeprefix("slot.") for key in varying])
     return " ".join(
-        value if key == "template" else f"{short(key.removeprefix('slot.'))}={value}" for key, value in known if value
+        value if key == "template" else f"{named[key.removeprefix('slot.')]}={value}" for key, value in known if value
     )
 
 
@@ -139,7 +147,7 @@ def _columns(rows: Sequence[Row]) -> dict[str, tuple[str, list[str]]]:
             lambda row: _text(row.get("against")) if several and not missing(row.get(prefix)) else "",
         ),
         "Δ": (title, lambda row: _gap(row, prefix, unit)),
-        "p": ("p", lambda row: _figure(row.get("p_adjusted"), "{:.2g}")),
+        "p": ("p", lambda row: "" if missing(row.get("p_adjusted")) else p_text(row["p_adjusted"])),
         "rows": ("rows", lambda row: "+".join(filter(None, (_whole(row.get(key)) for key in COUNTS)))),
         "$/1k": ("$/1k", lambda row: _figure(row.get("usd_per_1k"), "{:.3g}")),
     }

@@ -34,7 +34,7 @@ def compare(  # noqa: PLR0913, PLR0917 - one argument per option
     ] = False,
     margin: Annotated[
         float | None,
-        typer.Option("--margin", min=0, help="How much worse may pass, in scores (default .02 = 2 points)."),
+        typer.Option("--margin", min=0, help="How much worse may pass, in scores (default .02; .05 = 5 points)."),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="With --gate: exit 1 where it is undecided, too.")] = False,
     junit: Annotated[
@@ -57,9 +57,11 @@ def compare(  # noqa: PLR0913, PLR0917 - one argument per option
         raise BadInput(Problem("--margin, --strict and --junit belong to --gate", remedy="Add --gate."))
     shown = None if gate and variant == "baseline" else variant
     found = side_by_side(paths, baseline, shown)
+    if gate:
+        _check_two(paths, found)
+    judged = _judge(found, variant, baseline, MARGIN if margin is None else margin) if gate else None
     if flips_csv is not None:
         _write_flips(found, flips_csv)
-    judged = _judge(found, variant, baseline, MARGIN if margin is None else margin) if gate else None
     if judged is not None and junit is not None:
         _write_junit(judged, junit, strict=strict)
     if as_json:
@@ -74,6 +76,19 @@ def _judge(found: Comparison, variant: str | None, baseline: str | None, margin:
     from promptlab.comparison.gating import gated
 
     return gated(found.results, found.grids, variant=variant, baseline=baseline, margin=margin, seed=found.seed)
+
+
+def _check_two(paths: list[Path], found: Comparison) -> None:
+    """Two paths of one run would be judged as that run alone: its pick against its own baseline."""
+    from promptlab.errors import BadInput, Problem
+
+    runs = {run for grid in found.grids.values() for run, _ in grid.keys}
+    if len(paths) > 1 and len(runs) == 1:
+        what = f"{' and '.join(map(str, paths))} hold one and the same run: {min(runs)}"
+        lost = [note for note in found.notes if " is left out: " in note]
+        what = f"of {len(paths)} runs only {min(runs)} can be read: {lost[0]}" if lost else what
+        remedy = "Name the main branch's run first, then the changed one; or one alone, for its pick and its baseline."
+        raise BadInput(Problem(what, remedy=remedy))
 
 
 def _write_junit(judged: Gated, path: Path, *, strict: bool) -> None:

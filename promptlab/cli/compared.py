@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from promptlab.caveats import reread
 from promptlab.cli.board import printable
-from promptlab.cli.compared_tables import Flipped, classes, difference_table, effect_table
+from promptlab.cli.compared_tables import Flipped, classes, difference_table, effect_table, retrieval_table
 from promptlab.cli.show import leaderboard
 from promptlab.comparison.compare import Comparison, OfRun
 from promptlab.comparison.effects import Effects
@@ -33,24 +34,30 @@ def show(out: Console, found: Comparison, flips: int, judged: Gated | None) -> N
         for line in lines:
             out.print(printable(line), markup=False, highlight=False)
 
+    say(*found.judges)
     if len(found.leaderboard):
         out.print(leaderboard(records(found.leaderboard), rest="with --json"))
         say(*_standing(found, unit))
     if len(found.differences):
         say("")
         out.print(difference_table(found, unit))
+        say(*_read_again(found))
     for run, own in found.runs.items():
         where = f" of {run}" if len(found.runs) > 1 else ""
         if own.effects.source is not None:
             say("", _source(own.effects, where))
             out.print(effect_table(own.effects, unit))
             say(*_together(own.effects, unit))
+        if own.retrieval is not None:
+            say("")
+            out.print(retrieval_table(own.retrieval, unit, where))
+            say(own.retrieval.advice.sentence)
         steady = [*(_carried(each, unit) for each in own.transfers), *(_spread(each, unit) for each in own.spreads)]
         say(*(["", *steady] if steady else []))
     say(*([] if found.repeats is None else ["", _noise(found.repeats, unit)]))
     if found.changes is not None:
         say("")
-        out.print(Flipped(found.changes, flips))
+        out.print(Flipped(found.changes, flips, unit))
     if found.classes:
         say("")
         out.print(classes(found))
@@ -63,6 +70,8 @@ def show(out: Console, found: Comparison, flips: int, judged: Gated | None) -> N
 
 def verdict(judged: Gated) -> str:
     """The gate's judgement in words."""
+    if judged.new == judged.old:
+        return f"Gate {judged.gate.verdict} ({'/'.join(judged.new)}): {judged.gate.reason}"
     who = f"{'/'.join(judged.new)} against {'/'.join(judged.old)}"
     rows = "all rows" if judged.split == "all" else f"on {judged.split}"
     flattered = ", where it was picked: these rows flatter it" if judged.picked else ""
@@ -111,6 +120,13 @@ def _standing(found: Comparison, unit: Unit) -> Iterator[str]:
             yield f"{seen.variant} and the baseline score the same on every one of the {seen.n} {rows}."
         else:
             yield f"{seen.n} {rows} cannot show any difference between {seen.variant} and the baseline{why}."
+
+
+def _read_again(found: Comparison) -> Iterator[str]:
+    """Which test rows were read before, and what it costs; each run's p on test pays for it."""
+    test = found.differences[(found.differences["split"] == "test") & found.differences["p_adjusted"].notna()]
+    for run in dict.fromkeys([*test["against_run"], *test["run"]]):
+        yield from reread(found.reads.get(run, 1), run if len(found.runs) > 1 else "")
 
 
 def _errors(found: Comparison, unit: Unit) -> Iterator[str]:
@@ -200,6 +216,8 @@ def json_of(found: Comparison, judged: Gated | None) -> dict[str, Any]:
         "confused": found.labels.confused,
         "majority": found.majority,
         "notes": found.notes,
+        "judges": found.judges,
+        "test_reads": dict(found.reads),
         "seeds": {"resampling": found.seed},
         "gate": None if judged is None else asdict(judged),
     }
@@ -214,4 +232,5 @@ def _of_run(own: OfRun) -> dict[str, Any]:
         "effects": asdict(own.effects),
         "spreads": [asdict(each) for each in own.spreads],
         "transfers": [asdict(each) for each in own.transfers],
+        "retrieval": None if own.retrieval is None else asdict(own.retrieval),
     }

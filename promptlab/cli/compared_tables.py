@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from promptlab.chance import FLOOR, p_text
 from promptlab.cli.board import missing, printable
 from promptlab.comparison.compare import Changes, Comparison
 from promptlab.comparison.effects import Effects
 from promptlab.comparison.flips import Flip
+from promptlab.comparison.retrieval import Retrieval, cells
+from promptlab.reads import penalty
 from promptlab.results import brief
 from promptlab.unit import Unit
 
-DIFFERENCES, EFFECTS = 15, 24  # rows on the terminal
+DIFFERENCES, EFFECTS, WAYS = 15, 24, 24  # rows on the terminal
 INSTEAD = 3  # wrong answers by name, of every label
 WIDEST = 160  # characters of a flipped row's text on a pipe
-LEFT = ("run", "variant", "label", "answered instead", "choice", "against")
+LEFT = ("run", "variant", "label", "answered instead", "choice", "against", "passages")
 
 
 def difference_table(found: Comparison, unit: Unit) -> Table:
@@ -28,14 +33,15 @@ def difference_table(found: Comparison, unit: Unit) -> Table:
     table = found.differences.head(DIFFERENCES)
     several = found.differences["run"].nunique() > 1 or len(found.runs) > 1
     who = "/".join(found.against or ()) if several else (found.against or ("", ""))[1]
+    counts = ["fixed", "broken"] if table["fixed"].notna().any() else []  # of graded scores none is either
     made = _table(
         f"Paired differences to {printable(who)} on the rows that both have, p adjusted",
-        [*(["run"] if several else []), "variant", "rows", "delta [95 %]", "p", "fixed", "broken"],
+        [*(["run"] if several else []), "variant", "rows", "delta [95 %]", "p", *counts],
     )
     for row in table.to_dict("records"):
         span = unit.gap(row["delta"]) + unit.span(row["low"], row["high"])
-        p = "" if missing(row["p_adjusted"]) else f"{row['p_adjusted']:.2g}"
-        flips = ["" if missing(row[name]) else str(int(row[name])) for name in ("fixed", "broken")]
+        p = "" if missing(row["p_adjusted"]) else p_text(row["p_adjusted"], FLOOR * _paid(row, found))
+        flips = ["" if missing(row[name]) else str(int(row[name])) for name in counts]
         rows = str(row["n"]) if row["split"] == "all" else f"{row['n']} {row['split']}"
         cells = [*([row["run"]] if several else []), row["variant"], rows, span, p, *flips]
         _add(made, cells)
@@ -44,14 +50,49 @@ def difference_table(found: Comparison, unit: Unit) -> Table:
     return made
 
 
+def _paid(row: Mapping[Any, Any], found: Comparison) -> float:
+    """What the p of a difference was multiplied by, for its test rows were read before."""
+    runs = (row["run"], row["against_run"]) if row["split"] == "test" else ()
+    return penalty(max((found.reads.get(run, 1) for run in runs), default=1))
+
+
 def effect_table(own: Effects, unit: Unit) -> Table:
-    """What every value of a slot is worth against another."""
-    made = _table("", ["choice", "worth [95 %]", "against"])
+    """What every value of a slot is worth against another; of single variants, which."""
+    single = any(each.variants for each in own.effects)
+    made = _table("", ["choice", "worth [95 %]", "against", *(["variant"] if single else [])])
     for each in own.effects[:EFFECTS]:
         worth = unit.gap(each.delta) + unit.span(each.low, each.high)
-        _add(made, [f"{each.slot} = {brief(each.value)}", worth, brief(each.against)])
+        value, against = apart(each.value, each.against)
+        more = f" and {len(each.variants) - 1} more" if each.variants[1:] else ""
+        who = [f"{variant}{more}" for variant in each.variants[:1]]
+        _add(made, [f"{each.slot} = {value}", worth, against, *who])
     if len(own.effects) > EFFECTS:
         made.caption = f"{len(own.effects) - EFFECTS} more with --json"
+    return made
+
+
+def apart(one: str, other: str) -> tuple[str, str]:
+    """Two texts cut to a name's length so that they differ: of long ones that begin alike, from where they do."""
+    texts = [" ".join(each.split()) for each in (one, other)]
+    if brief(one) != brief(other) or texts[0] == texts[1]:
+        return brief(one), brief(other)
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(*texts, strict=False)))
+    start = texts[0].rfind(" ", 0, same) + 1  # the word in which they part
+    cut = [brief(each[start:]) for each in texts]
+    if cut[0] == cut[1]:  # one word without end
+        cut = [brief(each[same:]) for each in texts]
+    return f"…{cut[0]}", f"…{cut[1]}"
+
+
+def retrieval_table(found: Retrieval, unit: Unit, where: str = "") -> Table:
+    """One prompt with every way to find its passages: score = hit x score if hit + (1 - hit) x score if missed."""
+    rows = "" if found.split == "all" else f" on {found.split}"
+    head, body = cells(found, unit)
+    made = _table(f"What retrieval is worth{where}: the prompt of {printable(found.variant)}{rows}", head)
+    for row in body[:WAYS]:
+        _add(made, row)
+    if len(body) > WAYS:
+        made.caption = f"{len(body) - WAYS} more with --json"
     return made
 
 
@@ -60,6 +101,8 @@ def classes(found: Comparison) -> Table:
     title = f"{printable(found.best[1])}, class by class"
     if found.labels.split:
         title += f" on {found.labels.split}"
+    if found.labels.repeats > 1:
+        title += f", up to {found.labels.repeats} answers a row"
     if found.majority is not None:
         title += f" (always {printable(found.majority[0])!r}: {100 * found.majority[1]:.1f} % right)"
     made = _table(title, ["label", "precision", "recall", "F1", "rows", "answered instead"])
@@ -81,6 +124,7 @@ class Flipped:
 
     changes: Changes
     most: int
+    unit: Unit
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Two or three lines a row, cut to the console's width; on a pipe to ``WIDEST``."""
@@ -89,16 +133,28 @@ class Flipped:
         same = found.before[0] == found.after[0]
         before, after = ((key[1] if same else "/".join(key)) for key in (found.before, found.after))
         where = "" if found.split == "all" else f" on {found.split}"
-        head = f"Flips{where} from {before} to {after}: {found.fixed} fixed, {found.broken} broken"
+        head = f"Flips{where} from {before} to {after}: {_counted(found, self.unit)}"
         yield Text(printable(head), style="bold")
         shown = _by_turns(found.flips, self.most)
         for flip in shown:
-            style = "green" if flip.kind == "fixed" else "red"
+            style = "green" if flip.gain > 0 else "red"
             for place, line in enumerate(_lines(flip)):
                 text = textwrap.shorten(printable(line), width - 8, placeholder=" …") if place else _head(line, width)
                 yield Text(text if not place else f"        {text}", style="" if place else style, no_wrap=True)
         if len(shown) < len(found.flips):
             yield Text(f"{len(found.flips) - len(shown)} more with --flips N, --flips-csv FILE or --json", style="dim")
+
+
+def _counted(found: Changes, unit: Unit) -> str:
+    """How many rows rose and fell; graded scores by more than a little, a twentieth of their widest step."""
+    if not found.graded:
+        return f"{found.fixed} fixed, {found.broken} broken"
+    gains = [flip.gain for flip in found.flips]
+    least = 0.05 * (1.0 if unit.rate else max(map(abs, gains)))
+    better, worse = sum(gain > least for gain in gains), sum(gain < -least for gain in gains)
+    little = len(gains) - better - worse
+    rest = f"; {little} changed by less" if little else ""
+    return f"{better} better, {worse} worse (by more than {unit.points(least)[1:]}{rest})"
 
 
 def _head(line: str, width: int) -> str:
@@ -115,7 +171,7 @@ def _lines(flip: Flip) -> Iterator[str]:
 
 def _by_turns(found: Sequence[Flip], most: int) -> list[Flip]:
     """As many broken ones as fixed ones, where there are as many of both."""
-    broken, fixed = ([flip for flip in found if flip.kind == kind] for kind in ("broken", "fixed"))
+    broken, fixed = ([flip for flip in found if (flip.gain > 0) is rose] for rose in (False, True))
     few = min(len(broken), max(most - most // 2, most - len(fixed)))
     return [*broken[:few], *fixed[: most - few]]
 

@@ -30,6 +30,7 @@ def export(
 
     Example: promptlab export experiments/support_intent --to python --out prompts/intent
     """
+    from promptlab.complete import complete_run
     from promptlab.errors import BadInput, Problem, nearest
     from promptlab.export import KINDS, chosen
     from promptlab.export import export as write
@@ -40,7 +41,7 @@ def export(
 
     if to not in KINDS:
         raise BadInput(Problem(f"--to {to!r} is no kind of export", remedy=nearest(to, KINDS)))
-    finished = load_run(_folder(run))
+    finished = load_run(complete_run(run))
     files = write(finished, to, variant)
     folder = out or finished.folder / "export" / to
     _refuse(folder, files, own=out is None)
@@ -51,19 +52,6 @@ def export(
     shown = [name for name in files if not name.startswith("prompt_engine/")]
     engine = " and prompt_engine/" if len(shown) < len(files) else ""
     typer.echo(f"Wrote {', '.join(shown)}{engine} to {folder}")
-
-
-def _folder(path: Path) -> Path:
-    """The folder of the run: itself, or of an experiment the complete run that was written last."""
-    from promptlab.errors import BadInput, Problem
-
-    home = path.parent if path.suffix in (".yaml", ".yml") else path
-    if (home / "run.sqlite").is_file():
-        return home
-    done = [each.parent for each in (home / "runs").glob("*/results.csv")]
-    if not done:
-        raise BadInput(Problem("there is no complete run here", str(path), remedy="promptlab mine makes one."))
-    return max(done, key=lambda each: ((each / "results.csv").stat().st_mtime_ns, each.name))
 
 
 def _refuse(folder: Path, files: object, *, own: bool) -> None:

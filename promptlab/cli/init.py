@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+_UNLABELLED = 'If none does, let a judge score: --rubric "what makes an answer good".'
+
 
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder; it is made if need be.")],
@@ -14,6 +16,12 @@ def init(
         Path | None, typer.Option("--data", metavar="FILE", help="Your labelled rows: csv, tsv, jsonl, json, parquet.")
     ] = None,
     label: Annotated[str | None, typer.Option("--label", metavar="COLUMN", help="Its column of right answers.")] = None,
+    rubric: Annotated[
+        str | None,
+        typer.Option(
+            "--rubric", metavar="TEXT", help="Instead of --label: a judge scores by this text, or .md or .txt file."
+        ),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option("--from", metavar="FILE", help="A promptfooconfig.yaml: its prompts, models and tests."),
@@ -33,17 +41,19 @@ def init(
 
     from promptlab.starter import bike_shop, lay
 
-    _check(data, label, name, config)
+    if rubric is not None:
+        rubric = _rubric(data, label, rubric)
+    _check(data, label if rubric is None else rubric, name, config)
     if config is not None:
         from promptlab.starter.promptfoo import imported
 
         project = lay(folder, imported(config, name), config)
-    elif data is None or label is None:
+    elif data is None:
         project = lay(folder, [bike_shop(name)])
     else:
         from promptlab.starter import own
 
-        project = lay(folder, own(data, label, name), data)
+        project = lay(folder, own(data, label or "", name, rubric or ""), data)
     experiment = shlex.quote(str(folder / project.experiment))
     for line in (
         *project.notes,
@@ -52,6 +62,23 @@ def init(
         f"Run:   promptlab mine {experiment}",
     ):
         typer.echo(line)
+
+
+def _rubric(data: Path | None, label: str | None, rubric: str) -> str:
+    """The rubric: the text itself, or that of a file. Raises BadInput: it is none, or stands beside right answers."""
+    from promptlab.errors import BadInput, Problem
+    from promptlab.yaml_file import read_text
+
+    if data is None:
+        raise BadInput(Problem("--rubric needs --data", remedy="Name the file of your rows."))
+    if label is not None:
+        remedy = "With right answers, metrics compare; a judge can be added under `metrics` later."
+        raise BadInput(Problem("--label and --rubric do not go together", remedy=remedy))
+    if Path(rubric).suffix in (".md", ".txt") and len(rubric.split()) == 1:
+        rubric = read_text(Path(rubric))
+    if not rubric.strip():
+        raise BadInput(Problem("--rubric is empty", remedy="Say what makes an answer good."))
+    return rubric.strip()
 
 
 def _check(data: Path | None, label: str | None, name: str, config: Path | None) -> None:
@@ -70,6 +97,8 @@ def _check(data: Path | None, label: str | None, name: str, config: Path | None)
     elif data is None and label is not None:
         problems.append(Problem("--label needs --data", remedy="Name the file that has this column."))
     elif data is not None and label is None:
-        problems.append(which_label(data))
+        problem = which_label(data)
+        remedy = f"{problem.remedy} {_UNLABELLED}".strip()
+        problems.append(Problem(problem.message, problem.path, problem.line, remedy))
     if problems:
         raise BadInput(problems)

@@ -46,7 +46,7 @@ def mine(
     loaded = prepared.experiment
     expected = forecast(prepared)
     told = notes(loaded, project_of(loaded.path))
-    for line in (*prepared.rows.notes, *told, *plan_lines(prepared, expected)):
+    for line in (*prepared.rows.notes, *told, *plan_lines(prepared, expected, fresh=fresh)):
         out.print(line, highlight=False, markup=False)
     if different := changed(prepared):
         out.print(different, highlight=False, markup=False)

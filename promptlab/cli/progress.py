@@ -40,8 +40,16 @@ class Progress:
             self.what = f"round {view.round}: looking for variants"
         else:
             scored = len({v for v, _ in plan.cells})
-            self.what = f"round {view.round}: {scored} of {len(view.variants)} variants alive"
+            left = f"{scored} of {len(view.variants)} variants go on" if scored else "every variant has its rows"
+            self.what = f"round {view.round}: {left}"
         self._begin(len(plan.cells) * self.repeats)
+
+    def preparing(self, what: str, done: int, of: int) -> None:
+        """Something is made before the first round: ``done`` of so many."""
+        self.what = f"{what}: {done:,} of {of:,}"
+        if done == of and of:
+            self._line(self.what)
+        self._draw()
 
     def landed(self, call: Call) -> None:
         """One more call is answered."""

@@ -28,17 +28,21 @@ def render(
     from promptlab.cli.show import console, print_json
     from promptlab.pick import find_row, find_variant
     from promptlab.prepare import opened
+    from promptlab.progressed import known_of
+    from promptlab.shelf import STANDING_IN
     from promptlab.tokens import count_messages
 
     prepared = opened(experiment, overrides or ())
     chosen, example = find_variant(prepared, variant), find_row(prepared, row)
     prompt = prepared.task.prompt(chosen)
-    messages = prompt.messages(example)
+    seen = prompt.shown(example, known_of(prepared))
+    messages = prompt.messages(example, seen.passages)
     tokens, exact = count_messages(messages, prompt.model.id)
     if as_json:
         request = prompt.request(messages)
         print_json({"variant": chosen.id, "slots": dict(chosen.slots), "row": example.id, "tokens": tokens,
-                    "tokens_exact": exact, "body": dict(request.body)})  # fmt: skip
+                    "tokens_exact": exact, "body": dict(request.body),
+                    **({} if seen.exact else {"note": STANDING_IN})})  # fmt: skip
         return
     from rich.text import Text
 
@@ -50,6 +54,8 @@ def render(
         sys.stdout.write(text + "\n")  # not typer.echo: on a pipe it would drop what looks like an escape sequence
     slots = visible(", ".join(f"{name}={value}" for name, value in chosen.slots.items()), tty=True)
     out.rule(style="dim")
+    if not seen.exact:
+        out.print(STANDING_IN, style="yellow")
     out.print(f"{slots}\n{tokens} tokens{'' if exact else ' (estimated)'}", markup=False, highlight=False, style="dim")
 
 

@@ -19,7 +19,7 @@ BAR = 40  # characters of the longest bar
 def replay(  # noqa: PLR0913, PLR0917 - one for each option
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="PATH…", help=".npz with scores[variant, example], folders of them, or CSVs."),
+        typer.Argument(metavar="PATH…", help="Runs, experiments, or files: .npz with scores[variant, example], .csv."),
     ],
     allocate: Annotated[
         str, typer.Option("--allocate", metavar="A,B", help="Allocators; options like race[z=1,strict=true].")
@@ -43,7 +43,9 @@ def replay(  # noqa: PLR0913, PLR0917 - one for each option
 ) -> None:
     """Replay allocators on recorded scores: how far below the best is what they choose, for how many calls.
 
-    Example: promptlab replay scores.npz --allocate halving,ranks --budget 5,20 --out replay.csv
+    Of a run, the variants count that were scored on all dev rows: run it once with `allocate: full`.
+
+    Example: promptlab replay experiments/support_intent --allocate halving,ranks --budget 5,20 --out replay.csv
     """
     from rich.progress import Progress
 

@@ -14,7 +14,9 @@ from rich.text import Text
 
 from promptlab.claims import claims
 from promptlab.cli.board import Board
+from promptlab.folder import project_of
 from promptlab.outlook import outlook
+from promptlab.reads import ahead, counts
 from promptlab.verdict import verdict
 
 if TYPE_CHECKING:
@@ -55,12 +57,10 @@ def verdict_lines(run: Run) -> list[str]:
     experiment = run.prepared.experiment
     told = claims(run.prepared, run.findings)
     lines = ["", *verdict(run.findings, run.rows, claims=told, costs=experiment.search.costs)]
-    if run.test_reads > 1:
-        more = "bring new rows" if run.test_reads > 5 else "each reading makes a false winner likelier"
-        lines.append(f"{run.test_reads} runs have read these test rows by now: {more}.")
-    calls, usd = sum(row["calls"] for row in run.rows), sum(row.get("usd") or 0.0 for row in run.rows)
+    usd = sum(row.get("usd") or 0.0 for row in run.rows)
     spent = f", {dollars(usd)} spent" if usd else ""
-    lines.append(f"The run took {calls:,} calls in all{spent}; what is known already is never asked again.")
+    took = f"The run took {run.findings.calls:,} calls in all{spent}"
+    lines.append(f"{took}; what is known already is never asked again.")
     own = f"{experiment.folder / 'results.csv'} and " if run.whole else ""
     pick = run.winner.variant.id
     lines.append(f"Tables: {own}{run.folder}")
@@ -72,8 +72,8 @@ def verdict_lines(run: Run) -> list[str]:
     ]
 
 
-def plan_lines(prepared: Prepared, expected: Forecast) -> list[str]:
-    """What a run would take and can tell, in sentences."""
+def plan_lines(prepared: Prepared, expected: Forecast, *, fresh: bool = False) -> list[str]:
+    """What a run would take and can tell, in sentences; ``fresh``: it will be a run of its own."""
     experiment = prepared.experiment
     total = expected.search_calls + expected.test_calls
     money = f", at most about {dollars(expected.usd)}" if expected.usd else ""
@@ -93,7 +93,16 @@ def plan_lines(prepared: Prepared, expected: Forecast) -> list[str]:
         f"{expected.tokens_in:,.0f} tokens each, the first {expected.tokens_shared:,.0f} of them the same from row to "
         f"row{money}; budget: {cap}"
     )
-    return [space, calls, *_behind(expected), _resolution(expected), *outlook(expected)]
+    read = _read_again(prepared, fresh=fresh)
+    return [space, calls, *_behind(expected), _resolution(expected), *outlook(expected), *read]
+
+
+def _read_again(prepared: Prepared, *, fresh: bool) -> list[str]:
+    """That the run will read test rows that others have read, before it does."""
+    experiment, test = prepared.experiment, prepared.rows.test
+    if not (prepared.test and test and counts(experiment.models)):
+        return []
+    return [f"note: {each}" for each in ahead(project_of(experiment.path), test, "" if fresh else prepared.identity)]
 
 
 def dollars(value: float) -> str:

@@ -13,6 +13,7 @@ from promptlab.comparison.differences import (
     Key,
     Resolution,
     TieSet,
+    as_the_runs_say,
     differences,
     grids,
     resolution,
@@ -21,6 +22,8 @@ from promptlab.comparison.differences import (
 from promptlab.comparison.effects import Effects, effects
 from promptlab.comparison.flips import Flip, flips
 from promptlab.comparison.labelled import Labels, by_label
+from promptlab.comparison.manifests import opinions
+from promptlab.comparison.retrieval import Retrieval, retrieval
 from promptlab.comparison.stability import Repeats, Spread, repeats, spreads
 from promptlab.comparison.standing import leaderboard
 from promptlab.comparison.tables import read_tables
@@ -47,21 +50,30 @@ class Changes:
     @property
     def fixed(self) -> int:
         """Rows whose score rose."""
-        return sum(flip.kind == "fixed" for flip in self.flips)
+        return sum(flip.gain > 0 for flip in self.flips)
 
     @property
     def broken(self) -> int:
         """Rows whose score fell."""
         return len(self.flips) - self.fixed
 
+    @property
+    def graded(self) -> bool:
+        """Whether scores lie between right and wrong: rows are then better or worse, not fixed or broken."""
+        return any(flip.kind in ("better", "worse") for flip in self.flips)
+
 
 @dataclass(frozen=True)
 class OfRun:
-    """What a run's own tables say: slot effects, how far equal variants spread, whether a winner carries over."""
+    """What a run's own tables say: slot effects, how far equal variants spread, whether a winner carries over.
+
+    ``retrieval``: what retrieval is worth; None where nothing was looked for.
+    """
 
     effects: Effects
     spreads: tuple[Spread, ...]
     transfers: tuple[Transfer, ...]
+    retrieval: Retrieval | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +84,8 @@ class Comparison:
     ``against`` that names the baseline of each row's own difference. ``differences`` (columns: those
     of ``differences.COLUMNS``): all to ``against``, on the rows that both have; interval and p only where the variant
     was scored on every row that the other one was; the largest over the most rows come first. ``best``: run and variant
-    that ``labels`` and ``changes`` are about. ``seed``: of every resampling.
+    that ``labels`` and ``changes`` are about. ``seed``: of every resampling. ``reads``: by run, how many runs had read
+    its test rows, which p on test pays for. ``judges``: what must be said of judges before any of their scores.
     """
 
     leaderboard: pd.DataFrame
@@ -89,6 +102,13 @@ class Comparison:
     notes: tuple[str, ...]
     seed: int = SEED
     grids: Mapping[str, Grid] = field(default_factory=dict, repr=False)
+    reads: Mapping[str, int] = field(default_factory=dict)
+    judges: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        runs = len(self.runs) or len({run for grid in self.grids.values() for run, _ in grid.keys})
+        to = "" if self.against is None else f", against {'/'.join(self.against)}"
+        return f"<Comparison of {len(self.leaderboard)} variants in {runs} run{'s' * (runs != 1)}{to}>"
 
     @property
     def classes(self) -> tuple[PerClass, ...]:
@@ -118,7 +138,8 @@ def compare(
     results, predictions = found.results, found.predictions
     against = _baseline(results, predictions, baseline)
     scored = grids(predictions)
-    gaps = differences(scored, against, seed)
+    reads = {run: each.reads for run, each in found.noted.items()}
+    gaps = as_the_runs_say(differences(scored, against, seed, reads), results)
     dev = next((scored[split] for split in ("dev", "all", "test") if split in scored), None)
     tied = _ties(results, dev, against, seed)
     board = leaderboard(results, scored, gaps, tied, against)
@@ -139,6 +160,8 @@ def compare(
         seed=seed,
         grids=scored,
         results=results,
+        reads=reads,
+        judges=opinions(found.noted),
     )
 
 
@@ -200,7 +223,7 @@ def _of_runs(results: pd.DataFrame, predictions: pd.DataFrame, seed: int) -> dic
         rows = predictions[predictions["run"] == run]
         if len(rows):
             parts = effects(board, rows, seed), spreads(board, rows, seed), transfers(board, rows, seed)
-            found[str(run)] = OfRun(*parts)
+            found[str(run)] = OfRun(*parts, retrieval(board, rows, seed))
     return found
 
 

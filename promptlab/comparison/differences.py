@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from promptlab.reads import reread
 from promptlab.stats.paired import Array, error_bounds, paired
 from promptlab.stats.power import smallest_difference
 from promptlab.stats.sample import Codes, codes_of
@@ -99,18 +101,23 @@ def grids(predictions: pd.DataFrame) -> dict[str, Grid]:
     return found
 
 
-def differences(found: dict[str, Grid], against: Key | None, seed: int) -> pd.DataFrame:
-    """COLUMNS; interval and p only where a variant was scored on all rows of the other; most rows first, by split."""
+def differences(
+    found: dict[str, Grid], against: Key | None, seed: int, reads: Mapping[str, int] | None = None
+) -> pd.DataFrame:
+    """COLUMNS; interval and p only where a variant was scored on all rows of the other; most rows first, by split.
+
+    ``reads``: by run, how many runs had read its test rows; p on test is for the later reading of the two.
+    """
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
     for grid in found.values():
-        if against in grid.keys:
-            rows += _of_split(grid, against, seed)
+        if against is not None and against in grid.keys:
+            rows += _of_split(grid, against, seed, reads if reads and grid.split == "test" else {})
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _of_split(grid: Grid, against: Key, seed: int) -> list[dict[str, Any]]:
+def _of_split(grid: Grid, against: Key, seed: int, reads: Mapping[str, int]) -> list[dict[str, Any]]:
     base = grid.row(against)
     asked = ~np.isnan(base)
     reach = _reach(grid)
@@ -121,15 +128,40 @@ def _of_split(grid: Grid, against: Key, seed: int) -> list[dict[str, Any]]:
         if gap is None or not gap.n:
             continue
         fixed, broken = gap.flips or (None, None)
-        row = {"run": key[0], "variant": key[1], "against_run": against[0], "against": against[1], "split": grid.split,
-               "n": gap.n, "delta": gap.delta, "fixed": fixed, "broken": broken}  # fmt: skip
+        row: dict[str, Any] = {"run": key[0], "variant": key[1], "against_run": against[0], "against": against[1],
+               "split": grid.split, "n": gap.n, "delta": gap.delta, "fixed": fixed, "broken": broken}  # fmt: skip
         row |= _with_errors(own, base, grid, (key, against))
         unasked = asked & reach[key[0]] & np.isnan(own) & (grid.errors[at] == 0)
         if not unasked.any():  # not of those that fell on the way: they were judged as they went
             row |= {"low": gap.low, "high": gap.high, "p": gap.p, "_gap": own - base}
         rows.append(row)
     _adjust(rows, grid, seed)
+    for row in rows:
+        times = max(reads.get(row["run"], 1), reads.get(against[0], 1))
+        row |= {name: reread(row[name], times) for name in ("p", "p_adjusted") if name in row}
     return sorted(rows, key=lambda row: (-row["n"], -row["delta"]))
+
+
+def as_the_runs_say(gaps: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
+    """The differences with the adjusted p that a run itself gives for its variant against its own baseline.
+
+    There the pick was fixed beforehand, so that its p stands as it is: one comparison, one p.
+    """
+    if not {"status", "p_adjusted", "delta"} <= set(results.columns):
+        return gaps
+    own: dict[tuple[str, str, str, str], float] = {}
+    bases = results[results["status"] == "baseline"].drop_duplicates("run")
+    base = dict(zip(bases["run"], bases["variant"], strict=True))
+    for row in results[results["p_adjusted"].notna()].to_dict("records"):
+        split = "dev" if row["delta"] != row["delta"] else "test"  # NaN: dev is all there is
+        own[str(row["run"]), str(row["variant"]), str(base.get(row["run"])), split] = float(row["p_adjusted"])
+    told = [
+        own.get((run, variant, other, split), p) if run == other_run else p
+        for run, variant, other_run, other, split, p in zip(
+            *(gaps[name] for name in ("run", "variant", "against_run", "against", "split", "p_adjusted")), strict=True
+        )
+    ]
+    return gaps.assign(p_adjusted=told)
 
 
 def _reach(grid: Grid) -> dict[str, npt.NDArray[np.bool_]]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from promptlab.comparison.factors import INACTIVE, Factor, complete, factors, points
-from promptlab.comparison.matched import matched
+from promptlab.comparison.matched import having, matched
 from promptlab.comparison.regression import Fitted, fit
 from promptlab.stats.paired import Array
 from promptlab.stats.ties import max_t
@@ -30,7 +30,10 @@ SHOWN, MOST_LEVELS, ALPHA = 10, 12, 0.05
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """A slot's ``value`` is worth ``delta`` more than ``against``, 95 % from ``low`` to ``high``, over ``n`` rows."""
+    """A slot's ``value`` is worth ``delta`` more than ``against``, 95 % from ``low`` to ``high``, over ``n`` rows.
+
+    ``variants``: those that have it and were compared, where single ones were ("near the winner").
+    """
 
     slot: str
     value: str
@@ -40,6 +43,7 @@ class Effect:
     high: float
     n: int
     source: Source
+    variants: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +79,11 @@ class Effects:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Variants with their slots, and their scores [variants, rows] on dev; NaN = missing."""
+    """Variants with their slots and ids, and their scores [variants, rows] on dev; NaN = missing."""
 
     variants: tuple[Mapping[str, str], ...]
     scores: Array = field(repr=False)
+    ids: tuple[str, ...] = ()
 
 
 def effects(results: pd.DataFrame, predictions: pd.DataFrame, seed: int = 0) -> Effects:
@@ -95,9 +100,9 @@ def effects(results: pd.DataFrame, predictions: pd.DataFrame, seed: int = 0) -> 
     if block is not None and len(block.variants) > 1:
         return _of_design(block, base, seed)
     first = known[str(results.iloc[0]["variant"])]
-    found = [Effect(*each, "near the winner") for each in matched(whole.variants, whole.scores, first, seed)]
+    found = _near(whole, first, seed)
     source: Source | None = "near the winner" if found else None
-    return Effects(tuple(found), (), source, len(whole.variants), whole.scores.shape[1], seed=seed)
+    return Effects(found, (), source, len(whole.variants), whole.scores.shape[1], seed=seed)
 
 
 def _fixed(results: pd.DataFrame) -> bool:
@@ -120,7 +125,15 @@ def _block(dev: pd.DataFrame, known: Mapping[str, Mapping[str, str]], *, full: b
     if full:
         asked = cells.size().unstack("example").notna()
         wide = wide[asked.all(axis=1)]
-    return Block(tuple(known[str(each)] for each in wide.index), wide.to_numpy(float))
+    return Block(tuple(known[str(each)] for each in wide.index), wide.to_numpy(float), tuple(map(str, wide.index)))
+
+
+def _near(block: Block, winner: Mapping[str, str], seed: int) -> tuple[Effect, ...]:
+    """Pairs of variants that differ in one slot alone, and which variants those are."""
+    return tuple(
+        Effect(*each, "near the winner", tuple(block.ids[v] for v in having(block.variants, *each[:3])))
+        for each in matched(block.variants, block.scores, winner, seed)
+    )
 
 
 def _of_design(block: Block, baseline: Mapping[str, str], seed: int) -> Effects:

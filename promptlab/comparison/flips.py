@@ -10,18 +10,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Key = tuple[str, str]
+Kind = Literal["fixed", "broken", "better", "worse"]
 
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """A row whose score rose (fixed) or fell (broken) by ``gain``.
+    """A row whose score rose (fixed) or fell (broken) by ``gain``; graded scores get better or worse.
 
     ``before`` and ``after`` are the answers as parsed, or the status in brackets where there is none; ``outputs`` the
     whole texts. Of repeats the first one is shown; scores are their means.
     """
 
     example: str
-    kind: Literal["fixed", "broken"]
+    kind: Kind
     inputs: Mapping[str, str]
     label: str
     before: str
@@ -38,6 +39,7 @@ def flips(predictions: pd.DataFrame, one: Key, other: Key, split: str) -> tuple[
     """
     before, after = (_cells(predictions, key, split) for key in (one, other))
     inputs = [name for name in predictions.columns if name.startswith("input.")]
+    words = _words(predictions[predictions["split"] == split]["score"])
     found = []
     for row, (was, old) in before.items():
         if row not in after or after[row][1] == old or old != old or after[row][1] != after[row][1]:  # noqa: PLR0124 - NaN
@@ -45,13 +47,18 @@ def flips(predictions: pd.DataFrame, one: Key, other: Key, split: str) -> tuple[
         now, new = after[row]
         found.append(
             Flip(
-                str(now["example"]), "fixed" if new > old else "broken",
+                str(now["example"]), words[new > old],
                 {name.removeprefix("input."): _text(now[name]) for name in inputs},
                 _text(now.get("label")), _answer(was), _answer(now),
                 (_text(was.get("output")), _text(now.get("output"))), new - old,
             )
         )  # fmt: skip
-    return tuple(sorted(found, key=lambda flip: (flip.kind == "fixed", -abs(flip.gain))))
+    return tuple(sorted(found, key=lambda flip: (flip.gain > 0, -abs(flip.gain))))
+
+
+def _words(scores: pd.Series[Any]) -> tuple[Kind, Kind]:
+    """What a row is called whose score fell, and one whose score rose: only what is right or wrong can be broken."""
+    return ("broken", "fixed") if scores.dropna().isin((0.0, 1.0)).all() else ("worse", "better")
 
 
 def table(found: Sequence[Flip]) -> tuple[list[str], Iterator[list[Any]]]:

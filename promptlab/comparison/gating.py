@@ -11,6 +11,7 @@ import numpy as np
 from promptlab.comparison.differences import Grid, Key
 from promptlab.comparison.gate import Gate, gate
 from promptlab.errors import BadInput, Problem, nearest
+from promptlab.unit import unit_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,9 +39,10 @@ def gated(results: pd.DataFrame, grids: Mapping[str, Grid], *, variant: str | No
 
     ``results``: the rows of every run, each run's in the order of its ranks. Of two runs the last one named is new, the
     first one old: the pick of each, or ``variant`` in both ("baseline" = each run's own). Of one run: its pick, or
-    ``variant``, against its baseline. ``baseline`` names the old one by its id instead. Raises BadInput where there is
-    nothing to compare.
+    ``variant``, against its baseline; a pick that is the baseline passes. ``baseline`` names the old one by its id
+    instead. Raises BadInput where there is nothing to compare, or a margin that nothing could miss.
     """
+    _check_margin(margin, grids)
     keys = [key for grid in grids.values() for key in grid.keys]
     runs = list(dict.fromkeys(run for run, _ in keys))
     if not runs:
@@ -51,6 +53,8 @@ def gated(results: pd.DataFrame, grids: Mapping[str, Grid], *, variant: str | No
     new, old = runs[-1], runs[0]
     one = _named(results, keys, new, variant)
     other = _named(results, keys, old, baseline or (variant if len(runs) == 2 else BASELINE))
+    if one == other and variant is None and _is_baseline(results, one):
+        return _kept(one, grids)
     if one == other:
         what = f"{one[1]} would be compared with itself"
         remedy = "Name another one with --variant, or two runs: the main branch's first."
@@ -68,6 +72,29 @@ def gated(results: pd.DataFrame, grids: Mapping[str, Grid], *, variant: str | No
     who = f"{'/'.join(one)} and {'/'.join(other)}"
     remedy = "Rows are the same where id, inputs and label are."
     raise BadInput(Problem(f"{who} share no scored rows", remedy=remedy))
+
+
+def _check_margin(margin: float, grids: Mapping[str, Grid]) -> None:
+    """A margin of the whole scale is points mistaken for scores: it would pass everything."""
+    if margin >= 1 and unit_of([grid.scores for grid in grids.values()]).rate:
+        what = f"a margin of {margin:g} is {100 * margin:g} points, which nothing could miss: scores go from 0 to 1"
+        raise BadInput(Problem(what, remedy=f"{margin:g} points are --margin {margin / 100:g}."))
+
+
+def _is_baseline(results: pd.DataFrame, key: Key) -> bool:
+    if "status" not in results.columns:
+        return False
+    own = (results["run"] == key[0]) & (results["variant"] == key[1])
+    return bool((results.loc[own, "status"] == BASELINE).any())
+
+
+def _kept(key: Key, grids: Mapping[str, Grid]) -> Gated:
+    """Where no variant was above the baseline: what is there stays there."""
+    split, n = next(
+        ((name, int((~np.isnan(grid.row(key))).sum())) for name, grid in grids.items() if key in grid.keys), ("dev", 0)
+    )
+    reason = "the run's pick is its own baseline: there is no change to judge, keep the baseline"
+    return Gated(key, key, split, picked=False, gate=Gate("passed", 0.0, 0.0, 0.0, n, 1.0, reason))
 
 
 def _named(results: pd.DataFrame, keys: list[Key], run: str, wanted: str | None) -> Key:

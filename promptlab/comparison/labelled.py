@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from promptlab.metrics.classification import PerClass, confusion, majority, per_class
@@ -20,7 +20,8 @@ class Labels:
     """Empty where answers are no labels.
 
     ``confusion``: a row per class as expected, a column per class as answered and a last one for everything else.
-    ``confused``: (expected, answered instead, rows), most first; an empty answer is none of the labels.
+    ``confused``: (expected, answered instead, answers), most first; an empty answer is none of the labels. ``repeats``:
+    answers to a row, all of which count but in ``support``, which is rows.
     """
 
     classes: tuple[PerClass, ...] = ()
@@ -28,6 +29,7 @@ class Labels:
     confused: tuple[tuple[str, str, int], ...] = ()
     majority: tuple[str, float] | None = None
     split: str = ""
+    repeats: int = 1
 
 
 def _several(label: str) -> bool:
@@ -53,13 +55,17 @@ def by_label(predictions: pd.DataFrame, best: tuple[str, str]) -> Labels:
     rows = test if len(test) else rows
     rows = rows[rows["status"] != "error"]
     expected, answered = list(rows["label"]), [each or None for each in rows["answer"]]
+    figures = per_class(expected, answered, labels)
+    once = rows.drop_duplicates("example")
+    support = once["label"].value_counts().to_dict()
     table = confusion(expected, answered, labels)
     names = [*labels, ""]
     wrong = [(labels[i], names[j], n) for i, row in enumerate(table) for j, n in enumerate(row) if n and i != j]
     return Labels(
-        classes=tuple(per_class(expected, answered, labels)),
+        classes=tuple(replace(each, support=support.get(each.label, 0)) for each in figures),
         confusion=tuple(tuple(row) for row in table),
         confused=tuple(sorted(wrong, key=lambda each: (-each[2], each))),
-        majority=majority(expected),
+        majority=majority(list(once["label"])),
+        repeats=int(rows.groupby("example").size().max()) if len(rows) else 1,
         split=str(rows["split"].iloc[0]) if len(rows) else "",
     )

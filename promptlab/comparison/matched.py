@@ -38,6 +38,16 @@ def matched(variants: Sequence[Point], scores: Array, winner: Point, seed: int) 
     return sorted(found, key=lambda each: (order[each[0]], each[1]))
 
 
+def having(variants: Sequence[Point], slot: str, value: str, against: str) -> list[int]:
+    """The variants with ``value`` of which another one differs in that slot alone, by having ``against``."""
+    others = [each for each in variants if each.get(slot) == against]
+    return [
+        place
+        for place, each in enumerate(variants)
+        if each.get(slot) == value and any(sole_difference(each, other) == slot for other in others)
+    ]
+
+
 def sole_difference(one: Point, other: Point) -> str | None:
     """The slot in which two variants differ; slots that only one of them has hang on it. None: several, or none."""
     differing = [slot for slot in one if slot in other and one[slot] != other[slot]]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from promptlab.comparison.manifests import Noted, manifests
 from promptlab.errors import BadInput, Problem, PromptlabError, nearest
 from promptlab.folder import LOG
 from promptlab.predictions import text_columns
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 SCORES = {"variant", "example", "score"}  # what somebody else's table needs
 SPLITS = ("dev", "test")
 READ = ("run", "variant", "example", "repeat", "split", "phase", "label", "answer", "score", "status", "output",
-        "group", "weight")  # fmt: skip
+        "group", "weight", "hit_at_k")  # fmt: skip
 PREDICTIONS = ["run", "variant", "example", "split", "label", "answer", "status", "score", "row"]
 
 
@@ -30,11 +31,13 @@ class Tables:
     """Results and predictions of several runs; either may be empty.
 
     ``predictions`` has a column ``row`` more: what makes a labelled row the same in two runs, its id, inputs and label.
+    ``noted``: what manifests say of runs.
     """
 
     results: pd.DataFrame
     predictions: pd.DataFrame
     notes: tuple[str, ...]
+    noted: Mapping[str, Noted]
 
 
 def read_tables(paths: Sequence[Path]) -> Tables:
@@ -70,6 +73,7 @@ def read_tables(paths: Sequence[Path]) -> Tables:
         pd.concat(results.values(), ignore_index=True) if results else empty,
         _identified(predictions) if predictions else pd.DataFrame(columns=PREDICTIONS),
         (*broken, *bare),
+        manifests(paths, dict.fromkeys([*results, *predictions])),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from promptlab.errors import BadInput, Problem, nearest
@@ -41,8 +41,9 @@ class Chosen:
 
     @property
     def rows(self) -> tuple[Example, ...]:
-        """The dev rows: samples come from them, never from test."""
-        return self.run.prepared.rows.dev
+        """The dev rows, with the passages that were found for them: samples come from them, never from test."""
+        rows, prompt = self.run.prepared.rows.dev, self.prompts[0]
+        return tuple(replace(each, passages=prompt.shown(each).passages) for each in rows) if prompt.looks else rows
 
 
 def chosen(run: Run, variant: str = "") -> Chosen:

@@ -71,7 +71,7 @@ def files_of(chosen: Chosen, prompt: Prompt) -> Performed:
     wanted = [sent(prompt, each) for each in examples]
     for candidate in (_resolved(prompt, sources), _standing(prompt, sources)):
         if candidate is not None:
-            passages = [[{"id": p.id, "text": p.text} for p in each.passages] for each in examples]
+            passages = [[{"id": p.id, "text": p.text, "title": p.title} for p in each.passages] for each in examples]
             said = [_said(candidate, each.inputs, shown) for each, shown in zip(examples, passages, strict=True)]
             if said == wanted:
                 return candidate
@@ -133,24 +133,30 @@ def _row(demo: Example) -> dict[str, Any]:
         "label": demo.answers[0] if demo.answers else None,
     }
     if demo.passages:
-        row["passages"] = [{"id": each.id, "text": each.text} for each in demo.passages]
+        row["passages"] = [
+            {"id": each.id, "text": each.text, **({"title": each.title} if each.title else {})}
+            for each in demo.passages
+        ]
     return row
 
 
 def sent(prompt: Prompt, example: Example) -> list[dict[str, str]]:
     """What the run itself sends."""
-    return [{"role": each.role, "content": each.content} for each in prompt.messages(example)]
+    return [{"role": each.role, "content": each.content} for each in prompt.messages(example, example.passages)]
 
 
 def tried(chosen: Chosen, prompt: Prompt) -> list[Example]:
-    """Dev rows, and the first of them with hostile texts in every text input, as far as the prompt takes them."""
-    rows = list(chosen.rows[:TRIED])
+    """Dev rows, and the first of them with hostile texts in every text input, as far as the prompt takes them.
+
+    What a prompt looks for is given with the row: an export takes passages, and finds none.
+    """
+    rows = [replace(each, passages=prompt.shown(each).passages) for each in chosen.rows[:TRIED]]
     first = rows[0]
     for text in HOSTILE:
         inputs = {name: text if isinstance(value, str) else value for name, value in first.inputs.items()}
         example = replace(first, id="", inputs=inputs)
         try:
-            prompt.messages(example)
+            prompt.messages(example, example.passages)
         except BadInput:
             continue
         rows.append(example)

@@ -62,7 +62,11 @@ def load(path: str | Path) -> Loaded:
 
     Raises BadInput, saying what is wrong, where there is none.
     """
-    path = Path(path)
+    try:
+        path = Path(path)
+    except TypeError:
+        remedy = "Give the folder or file that `promptlab export RUN --to jinja` wrote."
+        raise BadInput(Problem(f"a path is asked for, not {type(path).__name__}", remedy=remedy)) from None
     if path.is_dir():
         found = [path / name for name in ("prompt.json", "messages.json") if (path / name).is_file()]
         if not found:

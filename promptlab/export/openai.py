@@ -26,7 +26,7 @@ import os
 from functools import cache
 from typing import Any
 
-from openai import OpenAI
+from openai import OpenAI, OpenAIError
 from openai.types.chat import ChatCompletion
 
 from prompt import INPUTS, all_messages{vote}
@@ -68,7 +68,11 @@ if __name__ == "__main__":
     if len(sys.argv) != 1 + len(INPUTS):
         print(__doc__)
     else:
-        answers = [each.choices[0].message.content for each in ask(**dict(zip(INPUTS, sys.argv[1:])))]
+        try:
+            answers = [each.choices[0].message.content for each in ask(**dict(zip(INPUTS, sys.argv[1:])))]
+        except OpenAIError as error:
+            asked = ", ".join(dict.fromkeys(os.environ.get("PROMPT_BASE_URL") or each["base_url"] for each in REQUESTS))
+            sys.exit(f"error: {{asked}}: {{' '.join(str(error).split())}}")
         print({answer})
 '''
 
@@ -106,4 +110,4 @@ def request_body(chosen: Chosen, inputs: Mapping[str, Any]) -> list[bytes]:
     """What the run itself would send for these inputs, to compare with."""
     from promptlab.records import Example
 
-    return [each.request(each.messages(Example("", inputs))).content for each in chosen.prompts]
+    return [each.request(each.messages(Example("", inputs), ())).content for each in chosen.prompts]

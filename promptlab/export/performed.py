@@ -41,7 +41,10 @@ class Performed:
         shown = [
             each if isinstance(each, Mapping) else {"id": str(n), "text": each} for n, each in enumerate(passages, 1)
         ]
-        rows = tuple(Row({"id": str(each["id"]), "text": str(each["text"])}) for each in shown)
+        rows = tuple(
+            Row({"id": str(each["id"]), "text": str(each["text"]), "title": str(each.get("title", ""))})
+            for each in shown
+        )
         names = {**template.globals, **inputs, **scope, "demos": self._demos(inputs), "passages": rows}
         found = messages(template.root_render_func(template.new_context(names, shared=True)))
         return [{"role": each.role, "content": each.content} for each in found]
@@ -80,10 +83,10 @@ def _slot(value: Any) -> Any:
 
 
 def _example(row: Mapping[str, Any]) -> Example:
-    passages = tuple(Passage(each["id"], each["text"]) for each in row.get("passages", ()))
+    passages = tuple(Passage(e["id"], e["text"], title=e.get("title", "")) for e in row.get("passages", ()))
     return Example(row["id"], row["inputs"], row.get("label"), passages=passages)
 
 
 def _shown(demo: Example) -> Row:
-    passages = tuple(Row({"id": each.id, "text": each.text}) for each in demo.passages)
+    passages = tuple(Row({"id": each.id, "text": each.text, "title": each.title}) for each in demo.passages)
     return Row({**demo.inputs, "label": demo.answers[0] if demo.answers else "", "passages": passages})

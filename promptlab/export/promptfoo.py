@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from promptlab.errors import BadInput, Problem
 from promptlab.export.chosen import Chosen
+from promptlab.export.messages import as_messages
 from promptlab.export.provenance import told
 from promptlab.export.python import python
 from promptlab.records import Example
@@ -76,7 +78,10 @@ def promptfoo(chosen: Chosen) -> Mapping[str, str]:
         "tests:\n",
         *(_test(chosen, each) for each in rows),
     ]
-    return {"promptfooconfig.yaml": "".join(parts), "chat.py": _CHAT.replace("HIDDEN", HIDDEN), **python(chosen)}
+    files = {"promptfooconfig.yaml": "".join(parts), "chat.py": _CHAT.replace("HIDDEN", HIDDEN), **python(chosen)}
+    with suppress(BadInput):  # where a row decides more than what goes into the holes, only code says it
+        files["prompt.json"] = as_messages(chosen)["messages.json"]  # what `init --from` reads: it runs no code
+    return files
 
 
 def _provider(chosen: Chosen) -> str:
@@ -108,7 +113,7 @@ def _test(chosen: Chosen, example: Example) -> str:
     plain = {name: value for name, value in inputs.items() if _safe(value)}
     hidden: dict[str, Any] = {name: value for name, value in inputs.items() if name not in plain}
     if example.passages:
-        hidden["passages"] = [{"id": each.id, "text": each.text} for each in example.passages]
+        hidden["passages"] = [{"id": each.id, "text": each.text, "title": each.title} for each in example.passages]
     shown = dict(plain) | ({HIDDEN: _escaped(hidden)} if hidden else {})
     text = f"  - vars: {flow(shown)}\n"
     if not example.answers:

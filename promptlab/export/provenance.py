@@ -75,8 +75,19 @@ def told(chosen: Chosen) -> list[str]:
             lines.append(line + ".")
     if "embedded" in run.findings.engine.split():
         lines.append("The offline engine is no language model: these scores prove the path, never a prompt.")
+    lines += _takes(chosen)
     lines += [brief_slots(each.slots) for each in (chosen.variant.members or (chosen.variant,))]
     return lines
+
+
+def _takes(chosen: Chosen) -> list[str]:
+    """What to tell of passages: an export has no corpus, whoever uses it brings what was found."""
+    looking = [each for each in chosen.prompts if each.looks and each.variant.method == "rag"]
+    if not looking:
+        return []
+    slots = looking[0].variant.slots
+    how = ", ".join(f"{name.partition('.')[2]} {slots[name]}" for name in slots if name.startswith("retrieval."))
+    return [f"It shows retrieved passages ({how}): find them, and hand them in as passages=[{{id, text, title}}, ...]."]
 
 
 def brief_slots(slots: Mapping[str, Any]) -> str:

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 
 from promptlab.allocators.cohort import levels
+from promptlab.complete import complete_run
 from promptlab.errors import BadInput, Problem, nearest
 from promptlab.records import Example
 from promptlab.view import Scores
 
 KINDS = (".npz", ".csv")
+PREDICTIONS = "predictions.csv"
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,14 @@ class Matrix:
     """The scores of distinct variants, NaN where one is missing.
 
     ``parents`` are rows (-1 = unknown), ``births`` order the rows in time; both empty where the file does not tell.
+    ``fell``: variants of the file that are not here, as they were not scored on all rows.
     """
 
     name: str
     scores: Scores
     parents: tuple[int, ...] = ()
     births: tuple[int, ...] = ()
+    fell: int = 0
 
     @cached_property
     def means(self) -> Scores:
@@ -50,22 +54,39 @@ class Matrix:
 def read_matrices(paths: Iterable[Path]) -> list[Matrix]:
     """Every matrix behind files and folders. Raises BadInput with all that cannot be used; in folders, others may lie.
 
+    A folder means the .npz in it; else it is a run, or an experiment and stands for its last complete run.
     Rows that repeat a prompt (equal ``prompt_id``) are dropped, and rows without any score.
     """
     problems: list[Problem] = []
     found: list[Matrix] = []
     for path in paths:
-        files = sorted(each for each in path.iterdir() if each.suffix == ".npz") if path.is_dir() else [path]
+        several = sorted(each for each in path.iterdir() if each.suffix == ".npz") if path.is_dir() else []
+        try:
+            files = several or [_table(path)]
+        except BadInput as error:
+            problems += error.problems
+            continue
         for file in files:
             try:
                 found.append(_read(file))
             except BadInput as error:
-                problems += error.problems if not path.is_dir() else []
-        if path.is_dir() and not files:
-            problems.append(Problem("holds no .npz", str(path), remedy="Name .npz or predictions.csv files."))
+                problems += error.problems if not several else []
     if problems or not found:
         raise BadInput(problems or [Problem("no scores to replay")])
     return found
+
+
+def _table(path: Path) -> Path:
+    """The file to read: itself, or the predictions.csv of a run."""
+    if path.is_dir() and (path / PREDICTIONS).is_file():
+        return path / PREDICTIONS
+    if path.is_dir() or path.suffix in (".yaml", ".yml"):
+        try:
+            return complete_run(path) / PREDICTIONS
+        except BadInput:
+            what = "holds no .npz, no predictions.csv and no complete run"
+            raise BadInput(Problem(what, str(path), remedy="Name a run, an experiment or files.")) from None
+    return path
 
 
 def _read(path: Path) -> Matrix:
@@ -124,7 +145,7 @@ def _predictions(path: Path) -> Matrix:
     )
     values = scores.to_numpy(float)
     whole = (~np.isnan(values)).mean(axis=1) >= 0.9  # others fell on the way: nobody knows how good they are
-    return _checked(Matrix(path.parent.name or path.stem, values[whole]))
+    return _checked(Matrix(path.parent.name or path.stem, values[whole], fell=int((~whole).sum())))
 
 
 def _checked(matrix: Matrix) -> Matrix:

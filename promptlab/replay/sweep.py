@@ -61,6 +61,8 @@ def chosen(paths: Iterable[Path], plan: Sweep, least: float) -> tuple[list[Matri
             notes.append(f"{matrix.name} is left out: {why}")
         else:
             kept.append(matrix)
+            if matrix.fell:
+                notes.append(f"{matrix.name}: {matrix.fell} left out that `full` would have scored on all dev rows")
     if not kept:
         raise BadInput([Problem(note) for note in notes])
     return kept, notes

@@ -40,7 +40,9 @@ def confusion(run: Run) -> Markup | None:
     expected, answered = [want for want, _ in pairs], [got for _, got in pairs]
     counts = counted(expected, answered, labels)
     best = run.rows[0]["variant"]
-    title = f"{best} on {len(pairs):,} {rows[0].split} rows"
+    many = len({row.example for row in rows if row.status != "error"})
+    again = f" ({len(pairs):,} answers)" if len(pairs) > many else ""
+    title = f"{best} on {many:,} {rows[0].split} rows{again}"
     drawn = _matrix(counts, labels, title) if len(labels) <= MOST else Markup("")
     return joined((drawn, _pairs(counts, labels), _classes(expected, answered, labels)))
 
@@ -70,11 +72,11 @@ def _matrix(counts: Sequence[Sequence[int]], labels: Sequence[str], title: str) 
         ]
     parts.append(words(SIDE - 8, top - 6, "label ↓  answer →", at="end", kind="title"))
     right = sum(row[place] for place, row in enumerate(counts))
-    said = f"{right} of {sum(map(sum, counts))} rows on the diagonal."
+    said = f"{right} of {sum(map(sum, counts))} answers on the diagonal."
     caption = (
         f"{title}: each row is a label, each column an answer; the stronger, the larger its share of the row. {said}"
     )
-    return figure(parts, size, "Confusion", said, caption)
+    return figure([(parts, size)], "Confusion", said, caption)
 
 
 def _cell(n: int, total: int, at: tuple[float, float], tip: str, *, right: bool) -> Markup:

@@ -9,44 +9,39 @@ from markupsafe import Markup
 from promptlab.comparison.effects import Effect, Effects
 from promptlab.comparison.effects import effects as effects_of
 from promptlab.finished import Run
-from promptlab.report.marks import joined, table, tag
-from promptlab.report.svg import figure, line, point, scale, words
+from promptlab.report.marks import joined, table, tag, wide
+from promptlab.report.running import Running
+from promptlab.report.strip import across, axis, strip, upright, whisker
+from promptlab.report.svg import Scale
 from promptlab.unit import Unit
 
 MOST = 60  # effects on the drawing
-WIDTH, LEFT, HIGH, TOP, CUT = 860, 330, 20, 34, 46
+CUT = 60  # characters of a value
 
 
 def effects(run: Run, unit: Unit) -> Markup | None:
-    """The drawing and the interactions; None where the run holds no block that could tell."""
+    """The drawing and the interactions; None where the run holds nothing that could tell."""
     found = effects_of(run.results, run.predictions, run.findings.seed)
-    if not found.effects:
-        return None
+    if not found.effects or (isinstance(run, Running) and found.source == "near the winner"):
+        return None  # while a run goes on there is no winner to be near to
     return joined((_drawn(found, unit), _together(found, unit), _unclear(found)))
 
 
 def _drawn(found: Effects, unit: Unit) -> Markup:
     shown = found.effects[:MOST]
     slots = list(dict.fromkeys(each.slot for each in shown))
-    ordered = sorted(shown, key=lambda each: (slots.index(each.slot), -each.delta))
-    height = TOP + HIGH * (len(ordered) + len(slots)) + 10
-    along = scale((0.0, *(x for each in ordered for x in (each.low, each.high))), LEFT, WIDTH - 150)
-    parts = [line(along(0), TOP - 6, along(0), height - 6, "zero")]
-    for tick in along.ticks():
-        parts += [
-            words(along(tick), TOP - 18, unit.gap(tick), at="middle"),
-            line(along(tick), TOP - 12, along(tick), TOP - 7, "axis"),
-        ]
-    y, before = TOP, ""
-    for each in ordered:
-        if each.slot != before:
-            own = [effect for effect in ordered if effect.slot == each.slot]
-            parts.append(words(0, y + 14, f"{_cut(each.slot)}, against {_cut(_one(own))}", kind="label head"))
-            y, before = y + HIGH, each.slot
-        parts += _effect(each, unit, along(each.delta), (along(each.low), along(each.high)), y)
-        y += HIGH
-    caption = _caption(found, len(shown))
-    return figure(parts, (WIDTH, height), "Slot effects", caption, caption)
+    along = across((0.0, *(x for each in shown for x in (each.low, each.high))))
+    heads = (tag("th", said, scope="col", class_=kind or None) for said, kind in (("value", ""), ("difference", "num")))
+    plot = tag("th", axis(along, unit.gap, 3), scope="col", class_="drawn", aria_label="drawn")
+    body = []
+    for slot in slots:
+        own = sorted((each for each in shown if each.slot == slot), key=lambda each: -each.delta)
+        title = f"{_cut(slot)}, against {_cut(_one(own))}"
+        body.append(tag("tr", tag("th", title, colspan=3, scope="rowgroup", class_="slot")))
+        body += [_effect(each, unit, along) for each in own]
+    caption = tag("caption", _caption(found, len(shown)))
+    inner = tag("table", caption, tag("thead", tag("tr", *heads, plot)), tag("tbody", joined(body)), class_="effects")
+    return wide(inner, "Slot effects")
 
 
 def _one(own: Sequence[Effect]) -> str:
@@ -55,15 +50,15 @@ def _one(own: Sequence[Effect]) -> str:
     return next(iter(against)) if len(against) == 1 else "the value named"
 
 
-def _effect(each: Effect, unit: Unit, x: float, span: tuple[float, float], y: float) -> list[Markup]:
-    middle, clear = y + HIGH / 2, each.low > 0 or each.high < 0
+def _effect(each: Effect, unit: Unit, along: Scale) -> Markup:
+    clear = each.low > 0 or each.high < 0
+    row = {"delta": each.delta, "low": each.low, "high": each.high}
+    looks = "delta, tied" if clear else "dev, beaten"
+    drawn = strip([upright(along, 0.0), *whisker(along, row, ("delta", "low", "high"), 13, looks)])
+    figures = unit.gap(each.delta), " ", tag("span", unit.span(each.low, each.high).strip(), class_="span")
     tip = f"{each.slot}: {each.value} against {each.against}, {each.n} rows"
-    return [
-        words(LEFT - 10, middle + 4, _cut(each.value), at="end"),
-        line(span[0], middle, span[1], middle, "whisker" if clear else "whisker dev"),
-        point(x, middle, "tied" if clear else "beaten", tip, size=4),
-        words(WIDTH - 142, middle + 4, f"{unit.gap(each.delta)}{unit.span(each.low, each.high)}", kind="label"),
-    ]
+    value = tag("td", _cut(each.value), class_="value", title=tip)
+    return tag("tr", value, tag("td", *figures, class_="num"), tag("td", drawn, class_="drawn"))
 
 
 def _caption(found: Effects, shown: int) -> str:

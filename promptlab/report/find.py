@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from promptlab.complete import lost
 from promptlab.errors import BadInput, Problem
 from promptlab.folder import LOG
 
@@ -14,12 +15,16 @@ def find_run(path: Path | None) -> Path:
         raise BadInput(Problem("there is no such file or folder", str(path), remedy="Name a run or an experiment."))
     start = Path() if path is None else path
     start = start.parent if start.is_file() else start
+    if lost(start):
+        raise BadInput(Problem("the run's log is gone: its tables are all that is left", str(start / LOG)))
     if (start / LOG).is_file():
         return start
     patterns = (f"runs/*/{LOG}", f"*/runs/*/{LOG}", f"experiments/*/runs/*/{LOG}")
     logs = [log for pattern in patterns for log in start.glob(pattern)]
     if not logs:
-        raise BadInput(Problem("there is no run here", str(start), remedy="Run `promptlab mine EXPERIMENT` first."))
+        raise BadInput(
+            Problem("there is no run here", str(path or start), remedy="Run `promptlab mine EXPERIMENT` first.")
+        )
     return max(logs, key=_written).parent
 
 

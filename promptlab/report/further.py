@@ -11,11 +11,18 @@ from typing import Any
 
 from markupsafe import Markup
 
-from promptlab.report.marks import table
+from promptlab.comparison.retrieval import cells
+from promptlab.comparison.retrieval import retrieval as retrieval_of
+from promptlab.finished import Run
+from promptlab.report.marks import joined, table, tag
+from promptlab.unit import Unit
 from promptlab.write import unguarded
 
 MOST = 40
-_RETRIEVAL = re.compile(r"(dev|test)\.(hit|recall|precision|mrr|ndcg|map|passages|found)(_at)?(_|\b)")
+_RETRIEVAL = re.compile(
+    r"(dev|test)\.(?:(?:hit|recall|precision|mrr|ndcg|map|passages|found)(?:_at)?(?:_|\b)"
+    r"|(?:gold_rank|score_hit|score_miss|passage_tokens|grounded|covered|quoted|cite_precision|cite_recall)\b)"
+)
 _METRIC = re.compile(r"(dev|test)\.")
 _PLACES = ("retriever", "retrieval")
 
@@ -26,11 +33,29 @@ def metrics(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Markup
     return _measured(rows, names, "Further metrics; they decide nothing")
 
 
+def retrieved(run: Run, unit: Unit) -> Markup | None:
+    """What retrieval is worth to the best prompt that looks for passages, and every variant's own measures."""
+    found = retrieval_of(run.results, run.predictions, run.findings.seed)
+    measured = retrieval(run.rows, run.columns)
+    if found is None:
+        return measured
+    head, body = cells(found, unit)
+    caption = f"The prompt of {found.variant} with every way to find its passages, on {found.split}"
+    kinds = ["", "id", *["num"] * (len(head) - 2)]
+    return joined((tag("p", found.advice.sentence), table(head, body, caption, kinds), measured or ""))
+
+
 def retrieval(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Markup | None:
-    """What was found before it was answered."""
+    """What was found before it was answered: the best variant of every retrieval, on dev where that is measured."""
     found = [name for name in columns if _RETRIEVAL.match(name)]
+    found = [name for name in found if name.startswith("dev.")] or found
     slots = [name for name in columns if name.startswith("slot.") and any(word in name for word in _PLACES)]
-    return _measured(rows, found, "What the retriever found", slots)
+    first: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+    for row in rows:
+        first.setdefault(tuple(str(row.get(name)) for name in slots), row)
+    told = {name: {str(row[name]) for row in first.values() if row.get(name) not in (None, "")} for name in slots}
+    varying = [name for name in slots if len(told[name]) > 1] or slots
+    return _measured([*first.values()], found, "What each retrieval found; of several variants, the best", varying)
 
 
 def _measured(
@@ -39,12 +64,11 @@ def _measured(
     known = [row for row in rows if any(row.get(name) is not None for name in names)]
     if not known:
         return None
-    body = [
-        [row["variant"], *(_said(row.get(name)) for name in (*beside, *names)), row["name"]] for row in known[:MOST]
-    ]
-    head = ["variant", *(name.removeprefix("slot.") for name in beside), *names, "name"]
+    named = [] if beside else ["name"]  # the slots say it as well
+    body = [[row["variant"], *(_said(row.get(name)) for name in (*beside, *names, *named))] for row in known[:MOST]]
+    head = ["variant", *(name.removeprefix("slot.") for name in beside), *names, *named]
     more = f"; {len(known) - MOST:,} more in results.csv" if len(known) > MOST else ""
-    return table(head, body, caption + more, ["id", *[""] * len(beside), *["num"] * len(names), "name"])
+    return table(head, body, caption + more, ["id", *[""] * len(beside), *["num"] * len(names), *named])
 
 
 def choice(folder: Path) -> Markup | None:

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from promptlab.database import read_only
 from promptlab.errors import BadInput, Problem
 from promptlab.folder import LOG
-
-WAIT = 10.0  # seconds that the writer may hold the file
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ def opened(folder: Path) -> Iterator[sqlite3.Connection]:
     if not path.is_file():
         raise BadInput(Problem("there is no run here", str(folder), remedy="Name a folder under runs/."))
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=WAIT)) as db:
+        with closing(read_only(path)) as db:
             yield db
     except sqlite3.Error as error:
         raise BadInput(Problem(f"cannot read the log: {error}", str(path))) from error
@@ -78,9 +77,3 @@ def pulse(folder: Path) -> dict[str, Any]:
         rounds = db.execute("select count(*) from rounds").fetchone()[0]
         done = db.execute("select 1 from facts where name = 'completed'").fetchone()
     return {"calls": calls, "rounds": rounds, "completed": bool(done)}
-
-
-def copied(folder: Path, place: Path) -> None:
-    """The log as it stands now, as a file of its own under ``place``."""
-    with opened(folder) as db, closing(sqlite3.connect(place / LOG)) as copy:
-        db.backup(copy)

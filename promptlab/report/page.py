@@ -19,14 +19,16 @@ from promptlab.report.board import board
 from promptlab.report.confusion import confusion
 from promptlab.report.cost import cost
 from promptlab.report.effects import effects
+from promptlab.report.judges import judges
 from promptlab.report.log import read_log
-from promptlab.report.marks import text
+from promptlab.report.marks import joined, text
 from promptlab.report.race import race
 from promptlab.report.room import chosen, packed, room
+from promptlab.report.running import sentence
 from promptlab.report.source import Source, read_source
 from promptlab.tested import tested
 from promptlab.unit import Unit, unit_of
-from promptlab.verdict import verdict
+from promptlab.verdict import EMBEDDED, verdict
 from promptlab.write import write_text
 
 SCRIPTS = ("data.js", "theme.js", "tables.js", "filter.js", "grid.js", "detail.js", "diff.js", "room.js", "live.js")
@@ -61,7 +63,7 @@ def drawn(source: Source, *, served: bool = False) -> str:
         "experiment": run.prepared.experiment.name,
         "run": run.id,
         "engine": run.findings.engine,
-        "verdict": [*_provisional(source), *_verdict(run)],
+        "verdict": _verdict(run) if source.whole else _provisional(source),
         "sections": sections(source),
         "live": served and not source.whole,
         "left": total - len(kept),
@@ -95,10 +97,10 @@ def sections(source: Source) -> list[Section]:
         ("cost", "Score against cost", cost(run.rows, unit)),
         ("race", "The race", race(run.rows, source.log, base)),
         ("effects", "Slot effects", effects(run, unit)),
-        ("retrieval", "Retrieval", further.retrieval(run.rows, run.columns)),
+        ("retrieval", "Retrieval", _retrieved(source, unit)),
         ("choice", "Prompting, retrieval or fine-tuning", further.choice(run.folder)),
         ("confusion", "Confusion", confusion(run)),
-        ("provenance", "Provenance", further.provenance(run.folder)),
+        ("provenance", "Provenance", _provenance(run)),
     ]
     return [(key, title, drawing) for key, title, drawing in made if drawing is not None]
 
@@ -109,10 +111,23 @@ def embedded(value: Any) -> Markup:
     return Markup(said.replace("&", "\\u0026"))  # noqa: S704 - no markup is left in it
 
 
+def _retrieved(source: Source, unit: Unit) -> Markup | None:
+    """What retrieval is worth; while a run goes on only what was found, for that is no advice."""
+    run = source.run
+    return further.retrieved(run, unit) if source.whole else further.retrieval(run.rows, run.columns)
+
+
+def _provenance(run: Run) -> Markup | None:
+    made = [each for each in (further.provenance(run.folder), judges(run.prepared.experiment)) if each is not None]
+    return joined(made) if made else None
+
+
 def _provisional(source: Source) -> list[str]:
-    if source.whole:
-        return []
-    return [f"The run goes on: {len(source.log.rounds)} rounds are closed, and what follows may still change."]
+    """What can be said of a run that goes on: not a word of its verdict."""
+    closed = len(source.log.rounds)
+    count = "1 round is" if closed == 1 else f"{closed:,} rounds are"
+    engine = [EMBEDDED] if "embedded" in source.run.findings.engine.split() else []
+    return [sentence(source.run), f"{count} closed; what follows is dev alone, and may still change.", *engine]
 
 
 def _verdict(run: Run) -> list[str]:

@@ -11,9 +11,9 @@ from promptlab.report.log import Log, Round
 from promptlab.report.marks import joined, table, tag
 from promptlab.report.svg import Scale, figure, line, point, words
 
-WIDTH = 760
-MOST = 40  # variants that get a line of their own
-HIGH, TOP, LEFT = 16, 110, 118
+BROAD, NARROW = 1140, 360  # pixels of the drawing, as there is room
+MOST = {BROAD: 24, NARROW: 10}  # variants that get a line of their own
+HIGH, TOP, LEFT = 16, 110, 88
 Row = Mapping[str, Any]
 
 
@@ -23,26 +23,32 @@ def race(rows: Sequence[Row], log: Log, base: str) -> Markup | None:
     if not rounds:
         return None
     total = sum(each.asked for each in rounds)
-    across = Scale(0, total, LEFT, WIDTH - 24)
-    shown = [row for row in rows if row.get("calls")][:MOST]
-    shown += [row for row in rows if row["variant"] == base and row not in shown]
-    height = TOP + HIGH * len(shown) + 36
-    parts = [*_alive(rounds, across), *_bounds(rounds, across, height), *_lives(shown, rounds, across)]
-    parts += [words(across(t), height - 20, f"{t:,.0f}", at="middle") for t in across.ticks(6)]
-    parts.append(words((LEFT + WIDTH) / 2, height - 4, "calls", at="middle", kind="title"))
     most = max(rounds, key=lambda each: each.asked)
+    last = "in the test" if _final(rounds[-1]) else "in the last round"
     said = (
         f"{rounds[0].summary.get('live', len(rounds[0].calls))} variants alive at the start, "
-        f"{len(rounds[-1].calls)} at the end; {total:,} calls in {len(rounds)} rounds."
+        f"{len(rounds[-1].calls)} asked {last}; {total:,} calls in {len(rounds)} rounds."
     )
-    more = len([row for row in rows if row.get("calls")]) - len(shown)
-    left = f" {more:,} more variants were asked less." if more > 0 else ""
+    asked = sum(bool(row.get("calls")) for row in rows)
+    left = f" Of {asked:,} variants those with the best ranks have a line." if asked > MOST[BROAD] else ""
     caption = (
         "Above: variants asked in each round. Below: a bar wherever a variant was asked, the stronger, the larger its "
         f"share of the round; a cross where it fell. Most calls went to {_name(most)}.{left}"
     )
-    drawn = figure(parts, (WIDTH, height), "The race", said, caption)
+    drawn = figure([_drawn(rows, rounds, base, width) for width in (BROAD, NARROW)], "The race", said, caption)
     return joined((drawn, _rounds(rounds), _purposes(log)))
+
+
+def _drawn(rows: Sequence[Row], rounds: Sequence[Round], base: str, width: int) -> tuple[list[Markup], tuple[int, int]]:
+    across = Scale(0, sum(each.asked for each in rounds), LEFT, width - 24)
+    shown = [row for row in rows if row.get("calls")][: MOST[width]]
+    shown += [row for row in rows if row["variant"] == base and row not in shown]
+    height = TOP + HIGH * len(shown) + 36
+    parts = [*_alive(rounds, across), *_bounds(rounds, across, height), *_lives(shown, rounds, across)]
+    ticks = across.ticks(6 if width == BROAD else 3)
+    parts += [words(across(t), height - 20, f"{t:,.0f}", at="middle") for t in ticks]
+    parts.append(words((LEFT + width) / 2, height - 4, "calls", at="middle", kind="title"))
+    return parts, (width, height)
 
 
 def _name(each: Round) -> str:

@@ -62,7 +62,7 @@ def room(run: Run, rows: Sequence[Prediction]) -> tuple[dict[str, Any], dict[str
     fields = ("variant", "example", "repeat", "split", "status", "answer", "score", "output", "error", "tokens", "ms")
     columns = dict(zip(fields, map(list, zip(*table, strict=True)) if table else [[] for _ in fields], strict=True))
     shown = {
-        "variants": [{"id": row["variant"], "name": row["name"], "status": row["status"]} for row in run.rows],
+        "variants": _variants(run),
         "baseline": variants[run.findings.search.view.variants[0].id],
         "inputs": names,
         "examples": [_example(examples[key], names, texts) for key in used],
@@ -70,6 +70,19 @@ def room(run: Run, rows: Sequence[Prediction]) -> tuple[dict[str, Any], dict[str
         "texts": list(texts.known),
     }
     return shown, _messages(run, rows, examples)
+
+
+def _variants(run: Run) -> list[dict[str, Any]]:
+    """Id, name and status; of an ensemble also its members, in the order in which they are asked."""
+    made = {each.id: each.members or () for each in run.findings.search.view.variants}
+    names = {row["variant"]: row["name"] for row in run.rows}
+    return [
+        {
+            "id": row["variant"], "name": row["name"], "status": row["status"],
+            "members": [[member.id, names.get(member.id, "")] for member in made[row["variant"]]],
+        }
+        for row in run.rows
+    ]  # fmt: skip
 
 
 def _example(example: Example, names: Sequence[str], texts: Texts) -> list[Any]:
@@ -102,7 +115,8 @@ def _messages(run: Run, rows: Sequence[Prediction], examples: Mapping[str, Examp
 def _rendered(run: Run, variant: Variant, example: Example) -> Iterator[list[tuple[str, str]]]:
     for each in variant.members or (variant,):
         try:
-            found = run.findings.task.prompt(each).messages(example)
+            prompt = run.findings.task.prompt(each)
+            found = prompt.messages(example, prompt.shown(example).passages)
         except BadInput as error:
             yield [("error", str(error))]
         else:

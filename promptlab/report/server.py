@@ -18,6 +18,7 @@ from promptlab.report.source import read_source
 
 HOST = "127.0.0.1"
 SECONDS = 1.0  # between looks at the log
+LAST = 2.0  # seconds that a page half read may take when all ends
 _HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -65,6 +66,7 @@ def serve(folder: Path, port: int = 0, announce: Callable[[str], None] = lambda 
             server.serve_forever(poll_interval=0.1)
         finally:
             stopped.set()
+            watching.join(LAST)
 
 
 def _watch(folder: Path, shown: Shown, stopped: threading.Event) -> None:

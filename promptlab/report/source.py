@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from promptlab.answered import answered
+from promptlab.database import copied
 from promptlab.errors import BadInput, CallFailed, EndpointUnusable, Interrupted, Problem
 from promptlab.experiment import Experiment
 from promptlab.final import choose
@@ -20,8 +21,10 @@ from promptlab.kept import Predictions
 from promptlab.mine import Search
 from promptlab.prepare import Prepared, prepare
 from promptlab.records import Prediction
-from promptlab.report.log import Log, copied, read_log
+from promptlab.report.log import Log, read_log
+from promptlab.report.running import Running
 from promptlab.session import Unwatched, engine_of, execute
+from promptlab.shelf import diagnoses
 from promptlab.store import Store
 from promptlab.view import Plan, View
 from promptlab.wire import Recorded
@@ -55,8 +58,8 @@ def read_source(folder: Path) -> Source:
 
     Raises BadInput where there is no run, or none that has closed a round.
     """
-    with tempfile.TemporaryDirectory() as place:
-        copied(folder, Path(place))
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:  # the process may end while it is read
+        copied(folder / LOG, Path(place) / LOG)
         log = read_log(Path(place))
         options = log.facts.get("options")
         if options is None:
@@ -69,7 +72,8 @@ def read_source(folder: Path) -> Source:
             findings, whole = _elsewhere(prepared, options["run"], store, folder)
         finally:
             store.close()
-    return Source(Run(folder, prepared, findings), log, whole)
+    kind = Run if whole else Running
+    return Source(kind(folder, prepared, findings), log, whole)
 
 
 def _elsewhere(prepared: Prepared, run: str, store: Store, folder: Path) -> tuple[Findings, bool]:
@@ -93,6 +97,7 @@ def _so_far(prepared: Prepared, run: str, seen: _Seen, view: View) -> Findings:
     """What the closed rounds say: a choice that may still change, and no test."""
     who = answered(seen.rows)
     search = Search(view, seen.rows, seen.fell, {})
-    choice = choose(view, prepared.experiment.seed)
+    told = [v for v, each in enumerate(view.variants) if diagnoses(each)]
+    choice = choose(view, prepared.experiment.seed, barred=told)
     engine = engine_of(prepared, who)
     return Findings(run, engine, prepared.task, search, choice, (), (), prepared.experiment.seed, who.models)

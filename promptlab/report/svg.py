@@ -15,6 +15,7 @@ STATUS = {
     "winner": ("◆", "winner"),
     "tied": ("●", "tied"),
     "beaten": ("○", "beaten"),
+    "alive": ("◌", "alive"),
     "dropped": ("✕", "dropped"),
     "baseline": ("■", "baseline"),
     "failed": ("!", "failed"),
@@ -55,22 +56,34 @@ def scale(values: Iterable[float | None], start: float, end: float, *, room: flo
     return Scale(low - pad, high + pad, start, end)
 
 
-def figure(drawing: Sequence[Markup], size: tuple[int, int], title: str, description: str, caption: str = "") -> Markup:
-    """A drawing with a name and a description for those who do not see it."""
-    width, height = size
+def figure(
+    drawings: Sequence[tuple[Sequence[Markup], tuple[int, int]]], title: str, description: str, caption: str = ""
+) -> Markup:
+    """A drawing with a name and a description for those who do not see it.
+
+    ``drawings`` with their sizes: one, or one for a broad window and one for a narrow one, of which one is shown.
+    """
     alt = f"{title}. {description}"
-    inside = joined((tag("title", title), tag("desc", description), *drawing))
-    svg = tag("svg", inside, viewBox=f"0 0 {width} {height}", width=width, height=height, role="img", aria_label=alt)
+    kinds = ("broad", "narrow") if len(drawings) == 2 else (None,)
+    shown = []
+    for (parts, (width, height)), kind in zip(drawings, kinds, strict=True):
+        inside = joined((tag("title", title), tag("desc", description), *parts))
+        box = f"0 0 {width} {height}"
+        shown.append(
+            tag("svg", inside, viewBox=box, width=width, height=height, role="img", aria_label=alt, class_=kind)
+        )
     under = tag("figcaption", caption) if caption else Markup("")
-    return tag("figure", wide(svg, title), under)
+    return tag("figure", wide(joined(shown), title), under)
 
 
-def words(x: float, y: float, said: Any, *, at: str = "start", kind: str = "tick", turn: str | None = None) -> Markup:
+def words(
+    x: float | str, y: float, said: Any, *, at: str = "start", kind: str = "tick", turn: str | None = None
+) -> Markup:
     """Text at a place; ``at`` start, middle or end of it."""
     return tag("text", said, x=x, y=y, text_anchor=at, class_=kind, transform=turn)
 
 
-def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
+def line(x1: float | str, y1: float, x2: float | str, y2: float, kind: str) -> Markup:
     """A straight line."""
     return tag("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=kind)
 

@@ -32,9 +32,12 @@ class Answers:
 
 
 def input_columns(table: Table, label: str) -> tuple[list[str], dict[str, str]]:
-    """The columns that prompts show, and those left out with the reason. BadInput if the label column is not there."""
+    """The columns that prompts show, and those left out with the reason; ``label`` "": there is none.
+
+    BadInput if the label column is not there.
+    """
     known = [name for name in table.columns if name]
-    if label not in known:
+    if label and label not in known:
         near = nearest(label, known)
         remedy = near if near.startswith("Known") else f"{near} Columns: {', '.join(known[:20])}."
         raise BadInput(Problem(f"no column {label!r}", table.path, remedy=remedy))
@@ -46,7 +49,8 @@ def input_columns(table: Table, label: str) -> tuple[list[str], dict[str, str]]:
         out = {name: reason for name, reason in out.items() if name not in inputs}
     if not inputs:
         remedy = "A prompt needs something to show: add a column of texts."
-        raise BadInput(Problem(f"there is no input beside the label column {label!r}", table.path, remedy=remedy))
+        what = f"there is no input beside the label column {label!r}" if label else "no column can be an input"
+        raise BadInput(Problem(what, table.path, remedy=remedy))
     return inputs, out
 
 

@@ -69,7 +69,10 @@ def _told(problem: Problem, folder: Path, source: Path | None) -> Problem:
     """The problem with the path that the user knows."""
     if source is not None and Path(problem.path).stem == "labelled":
         return replace(problem, path=str(source))
-    return replace(problem, path=str(folder / problem.path) if problem.path else str(source or folder))
+    if source is None:
+        return replace(problem, path=str(folder / problem.path))
+    where = f" (in the {problem.path} that would be made)" if problem.path else ""
+    return replace(problem, path=str(source), line=0, message=f"{problem.message}{where}")
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:

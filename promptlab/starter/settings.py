@@ -30,6 +30,7 @@ class Settings:
 
     ``inputs`` maps variables to columns; ``bank`` is a file, "train", or "" for none; ``left_out`` maps columns that
     are no inputs to the reason; ``calls`` is the budget; ``hold_out``: whether there are rows enough for a test.
+    ``label`` is "" where a judge scores by the ``rubric``.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Settings:
     bank: str = ""
     hold_out: bool = True
     left_out: Mapping[str, str] = field(default_factory=dict)
+    rubric: str = ""
 
 
 def experiment_text(settings: Settings) -> str:
@@ -87,7 +89,8 @@ def _data(settings: Settings) -> list[str]:
         _line(f"  inputs: {inputs}", f"what a template may read{'' if plain else ': its name there, and the column'}"),
     ]  # fmt: skip
     lines += [f"  # not in inputs: {scalar(column)} ({reason})" for column, reason in settings.left_out.items()]
-    lines.append(_line(f"  label: {label}", "the right answer" + (", or several" if settings.many else "")))
+    if settings.label:
+        lines.append(_line(f"  label: {label}", "the right answer" + (", or several" if settings.many else "")))
     if settings.kind == "classes":
         lines.append(_line("  labels: labels.yaml", "the labels in order, with what they mean"))
     return [*lines, _split(settings), ""]
@@ -106,6 +109,9 @@ def _split(settings: Settings) -> str:
 
 def _search(settings: Settings) -> list[str]:
     metrics, answer = _METRICS[settings.kind], _ANSWERS[settings.kind]
+    if settings.rubric:
+        judge = flow({"main": {"judge": {"rubric": settings.rubric}}})
+        metrics = (judge, "the first model scores 1 to 5 by this; `model: NAME` beside rubric asks another one")
     first = "task: plain, bank.k: 0" if settings.bank else "task: plain"
     return [
         _line(f"templates: [../../templates/{settings.name}/*.j2]", "their choices are slots of the search"),

@@ -70,8 +70,7 @@ function besideRow(state, row, current) {
     make("td", { class: "id" }, button),
     make("td", {}, columns.status[row]),
     make("td", {}, oneLine(textOf(data, columns.answer[row]))),
-    make("td", { class: score === null ? "num" : score >= 1 ? "num good" : "num bad" },
-      score === null ? "" : `${score >= 1 ? "✓" : "✗"} ${score}`),
+    make("td", { class: `num ${scoreKind(data, score)}` }, scoreText(data, score)),
     make("td", {}, oneLine(textOf(data, columns.output[row]))));
 }
 
@@ -83,14 +82,26 @@ function messagesOf(messages, prompt) {
   return found;
 }
 
-function asText(messages, row) {
-  const all = messages.asked[row].flatMap((prompt) => messagesOf(messages, prompt));
-  return all.map(([role, content]) => `[${role}]\n${content}`).join("\n\n");
+function asText(messages, row, members) {
+  const told = (prompt) => messagesOf(messages, prompt).map(([role, content]) => `[${role}]\n${content}`).join("\n\n");
+  return messages.asked[row].map((prompt, k) => (members.length > 1 ? `${memberTitle(members, k)}\n\n` : "") + told(prompt)).join("\n\n");
+}
+
+function variantOf(data, row) {
+  return data.variants[data.columns.variant[row]];
+}
+
+// An ensemble asks one prompt for each member, in this order.
+function memberTitle(members, k) {
+  const [id, name] = members[k];
+  return `Member ${k + 1} of ${members.length}: ${id}${name ? ` · ${name}` : ""}`;
 }
 
 function prompts(state, messages, row) {
   const shown = [];
-  for (const prompt of messages.asked[row]) {
+  const { members } = variantOf(state.data, row);
+  for (const [k, prompt] of messages.asked[row].entries()) {
+    if (members.length > 1) shown.push(make("h4", { class: "member" }, memberTitle(members, k)));
     const found = messagesOf(messages, prompt);
     const json = () => JSON.stringify(found.map(([role, content]) => ({ role, content })), null, 2);
     shown.push(make("p", { class: "bar" }, "As JSON: ", copyButton("all messages as JSON", json)));
@@ -106,7 +117,8 @@ function diffBar(state, messages, row) {
   const { data } = state;
   const { columns } = data;
   const place = make("div");
-  const show = (other) => place.replaceChildren(drawDiff(wordDiff(asText(messages, other), asText(messages, row))));
+  const whole = (each) => asText(messages, each, variantOf(data, each).members);
+  const show = (other) => place.replaceChildren(drawDiff(wordDiff(whole(other), whole(row))));
   const select = make("select", { "aria-label": "Compare with the prompt of" }, make("option", { value: "" }, "choose a variant"));
   const firsts = new Map();
   for (let other = 0; other < data.count; other++) {

@@ -8,13 +8,17 @@ function prepareRows(data) {
   const base = new Map();
   for (let row = 0; row < count; row++) if (columns.variant[row] === baseline) base.set(key(row), columns.score[row]);
   data.count = count;
-  data.against = new Array(count);
+  data.gaps = new Array(count);
   for (let row = 0; row < count; row++) {
     const own = columns.score[row];
     const other = base.get(key(row));
     const known = own !== null && other !== null && other !== undefined;
-    data.against[row] = known ? Math.sign(own - other) : null;
+    data.gaps[row] = known ? own - other : null;
   }
+  const scores = (columns.score ?? []).filter((score) => score !== null);
+  data.graded = scores.some((score) => score !== 0 && score !== 1);
+  data.low = scores.reduce((least, score) => Math.min(least, score), 0);
+  data.high = scores.reduce((most, score) => Math.max(most, score), 1);
   return data;
 }
 
@@ -41,8 +45,8 @@ function outcomeTest(data, outcome) {
   const tests = {
     right: (row) => score[row] !== null && score[row] >= 1,
     wrong: (row) => score[row] !== null && score[row] < 1,
-    fixed: (row) => data.against[row] === 1,
-    broken: (row) => data.against[row] === -1,
+    fixed: (row) => data.gaps[row] !== null && data.gaps[row] > 0,
+    broken: (row) => data.gaps[row] !== null && data.gaps[row] < 0,
   };
   return tests[outcome] ?? null;
 }
@@ -70,7 +74,7 @@ const VALUES = {
   label: (data, row) => textOf(data, data.examples[data.columns.example[row]][1]),
   answer: (data, row) => textOf(data, data.columns.answer[row]),
   score: (data, row) => data.columns.score[row],
-  against: (data, row) => data.against[row],
+  against: (data, row) => data.gaps[row],
   output: (data, row) => textOf(data, data.columns.output[row]).slice(0, 60),
 };
 

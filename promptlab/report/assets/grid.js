@@ -66,22 +66,41 @@ function drawRow(state, place) {
   const row = state.rows[place];
   const { columns } = data;
   const example = data.examples[columns.example[row]];
-  const mark = { 1: "▲ fixed", "-1": "▼ broken", 0: "=" }[data.against[row]] ?? "";
   const score = columns.score[row];
   const cells = [
     example[0], data.variants[columns.variant[row]].id, columns.split[row], columns.status[row],
-    textOf(data, example[1]), textOf(data, columns.answer[row]), score === null ? "" : `${score >= 1 ? "✓" : "✗"} ${score}`,
-    mark, textOf(data, columns.error[row] >= 0 ? columns.error[row] : columns.output[row]),
+    textOf(data, example[1]), textOf(data, columns.answer[row]), scoreText(data, score),
+    againstText(data, row), textOf(data, columns.error[row] >= 0 ? columns.error[row] : columns.output[row]),
   ];
   const element = make("div", { class: "row", role: "row", id: `row-${place}`, "aria-rowindex": place + 2,
     "aria-selected": row === state.selected });
   element.style.top = `${place * ROW}px`;
   cells.forEach((said, at) => {
-    const kind = at === 6 && score !== null ? (score >= 1 ? "good" : "bad") : null;
-    element.append(make("div", { role: "gridcell", class: kind }, oneLine(said)));
+    element.append(make("div", { role: "gridcell", class: at === 6 ? scoreKind(data, score) : null }, oneLine(said)));
   });
   element.addEventListener("click", () => { select(state, place); read(state, row); });
   return element;
+}
+
+// A score that is 0 or 1 everywhere is right or wrong; any other is a number, the stronger in colour the higher.
+function scoreText(data, score) {
+  if (score === null) return "";
+  return data.graded ? String(score) : `${score >= 1 ? "✓" : "✗"} ${score}`;
+}
+
+function scoreKind(data, score) {
+  if (score === null) return "";
+  if (!data.graded) return score >= 1 ? "good" : "bad";
+  return `grade g${Math.round((5 * (score - data.low)) / (data.high - data.low || 1))}`;
+}
+
+function againstText(data, row) {
+  const gap = data.gaps[row];
+  if (gap === null) return "";
+  if (gap === 0) return "=";
+  if (!data.graded) return gap > 0 ? "▲ fixed" : "▼ broken";
+  const size = Math.abs(gap).toPrecision(3).replace(/\.?0+$/, "");
+  return gap > 0 ? `▲ above +${size}` : `▼ below -${size}`;
 }
 
 function oneLine(said) {

@@ -9,7 +9,7 @@ function startLive(state, read) {
   const look = async () => {
     try {
       const pulse = await (await fetch("pulse", { cache: "no-store" })).json();
-      tell(`● running: ${pulse.calls.toLocaleString("en")} calls, ${pulse.rounds} rounds closed`);
+      tell(`● running: ${pulse.calls.toLocaleString("en")} calls, ${pulse.rounds} round${pulse.rounds === 1 ? "" : "s"} closed`);
       if (pulse.shown !== facts.rounds || pulse.whole) facts = await renewed(state, read);
       if (!facts.live) tell("✓ complete");
     } catch {

@@ -23,6 +23,10 @@ function offer(data) {
   const few = labels.length <= 100 ? labels : []; // free answers are no list to choose from
   choices("f-label", few.map((label) => [label, short(textOf(data, label))]).sort((a, b) => a[1].localeCompare(b[1])));
   byId("f-label").parentElement.hidden = !few.length;
+  const outcome = byId("f-outcome");
+  const verdicts = [...outcome.options].filter(({ value }) => value === "right" || value === "wrong");
+  for (const option of verdicts) option.hidden = option.disabled = data.graded; // a graded answer is neither
+  if (outcome.selectedOptions[0]?.disabled) outcome.value = "";
 }
 
 function arrange(state) {

@@ -3,29 +3,38 @@
 function startTables(read) {
   for (const table of document.querySelectorAll("main table.sortable")) {
     table.querySelectorAll("thead th:not(.drawn)").forEach((head) => {
-      const button = make("button", { type: "button" }, head.textContent);
+      const said = head.textContent;
+      const button = make("button", { type: "button", class: "screen" }, said);
       button.addEventListener("click", () => sortTable(table, head));
-      head.replaceChildren(button);
+      head.replaceChildren(button, make("span", { class: "printed" }, said)); // on paper a repeated head loses its buttons
     });
   }
-  document.querySelectorAll("main table.board").forEach(foldTable);
+  document.querySelectorAll("main table.sortable").forEach(foldTable);
+  document.querySelectorAll("main .wide").forEach(hintAtMore);
   for (const button of document.querySelectorAll("main .pick")) {
     button.addEventListener("click", () => read(button.dataset.variant));
   }
 }
 
-// A long leaderboard shows its first rows and the baseline; the others on demand.
+const FIRST = 12; // rows of a table that are seen at once
+const NARROW = 8; // in a narrow window
+const SPARE = 3; // a button that shows fewer is not worth its place
+
+// A long table shows its first rows and the baseline; the others on demand.
 function foldTable(table) {
+  const rows = [...table.tBodies[0].rows];
+  if (rows.length <= FIRST + SPARE) return;
+  refold(table);
   const more = table.querySelectorAll("tr.more").length;
-  if (!more) return;
   table.classList.add("folded");
-  const button = make("button", { type: "button", "aria-expanded": "false" }, `Show ${more} more`);
+  const button = make("button", { type: "button", "aria-expanded": "false" }, `Show all ${rows.length}`);
   button.addEventListener("click", () => {
     const folded = table.classList.toggle("folded");
-    button.textContent = folded ? `Show ${more} more` : "Show fewer";
+    button.textContent = folded ? `Show all ${rows.length}` : "Show fewer";
     button.setAttribute("aria-expanded", String(!folded));
   });
-  table.parentElement.after(make("p", { class: "screen" }, button));
+  const paper = make("p", { class: "printed" }, `${more} more rows stand in the page on a screen.`);
+  table.parentElement.after(make("p", { class: "screen" }, button), paper);
 }
 
 function sortTable(table, head) {
@@ -41,16 +50,23 @@ function sortTable(table, head) {
     return sign * String(one).localeCompare(String(other), "en", { numeric: true });
   });
   body.append(...rows.map(([, row]) => row));
-  refold(table);
+  if (table.querySelector("tr.more")) refold(table);
 }
 
-// The first rows of the new order are those that are seen.
+// The first rows of the order, and the baseline, are those that are seen.
 function refold(table) {
-  if (!table.querySelector("tr.more")) return;
-  const seen = [...table.tBodies[0].rows].filter((row) => !row.classList.contains("more")).length;
   [...table.tBodies[0].rows].forEach((row, place) => {
-    row.classList.toggle("more", place >= seen - 1 && !row.classList.contains("baseline"));
+    const base = row.classList.contains("baseline");
+    row.classList.toggle("more", place >= FIRST && !base);
+    row.classList.toggle("far", place >= NARROW && !base);
   });
+}
+
+// What is wider than its place scrolls by itself: words say so, for a cut edge may look like an end.
+function hintAtMore(place) {
+  const hint = make("p", { class: "swipe screen", "aria-hidden": "true" }, "⇆ scroll sideways for the rest");
+  place.before(hint);
+  new ResizeObserver(() => { hint.hidden = place.scrollWidth <= place.clientWidth + 1; }).observe(place);
 }
 
 function cellValue(cell) {

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from promptlab.starter.promptfoo.ours import included
 from promptlab.starter.promptfoo.source import Source
 
 METRICS: Mapping[str, str] = {
@@ -29,11 +30,15 @@ _KNOWN = frozenset((
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What one assertion wants: the metric that checks it, and the label (None: it needs none)."""
+    """What one assertion wants: the metric that checks it, and the label (None: it needs none).
+
+    ``changed``: what to say of it where it is taken.
+    """
 
     kind: str
     metric: str
     label: Any = None
+    changed: tuple[str, ...] = ()
 
 
 def expected(source: Source, assertion: Any, row: Mapping[str, Any]) -> Expected | None:
@@ -43,25 +48,26 @@ def expected(source: Source, assertion: Any, row: Mapping[str, Any]) -> Expected
         source.leave("an assertion without a type")
         return None
     kind = assertion["type"]
+    answers = included(assertion.get("value")) if kind == "javascript" else None
+    if answers:
+        return Expected("equals", METRICS["equals"], answers if len(answers) > 1 else answers[0])
     if kind not in METRICS:
         source.leave(f"assertions `{kind}`{_why(kind)}")
         return None
-    for key in sorted(assertion.keys() - {"type", "value"}):
-        source.leave(f"`{key}` of assertions `{kind}`")
+    changed = [f"`{key}` of assertions `{kind}`" for key in sorted(assertion.keys() - {"type", "value"})]
     value = _value(assertion.get("value"), row)
     if kind == "is-json":
         if value is not None:
-            source.leave("the schema of assertions `is-json`: write it to a file and name it in json_valid")
-        return Expected(kind, METRICS[kind])
-    if kind == "icontains":
-        source.leave("`icontains` became `contains`, which looks for whole words, whatever their case")
-    if kind == "contains":
-        source.leave("`contains` looks for whole words here, whatever their case")
+            changed.append("the schema of assertions `is-json`: write it to a file and name it in json_valid")
+        return Expected(kind, METRICS[kind], changed=tuple(changed))
+    if METRICS[kind] == "contains":
+        became = "" if kind == "contains" else "became `contains`, which "
+        changed.append(f"`{kind}` {became}looks for whole words{'' if became else ' here'}, whatever their case")
     if value is None or value == "" or (isinstance(value, str) and value.startswith("file://")):
         source.leave(f"assertions `{kind}` whose value is empty or a file")
         return None
-    many = kind.endswith("-any")
-    return Expected(kind, METRICS[kind], [str(each) for each in value] if many and isinstance(value, list) else value)
+    several = kind.endswith("-any") and isinstance(value, list)
+    return Expected(kind, METRICS[kind], [str(each) for each in value] if several else value, tuple(changed))
 
 
 def from_cell(source: Source, text: str, row: Mapping[str, Any]) -> Expected | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from promptlab.errors import BadInput, Problem
 from promptlab.starter.project import Project, project
+from promptlab.starter.promptfoo.ours import parser_of
 from promptlab.starter.promptfoo.prompts import read_prompts
 from promptlab.starter.promptfoo.providers import Asked, read_providers
 from promptlab.starter.promptfoo.rows import Rows, read_rows
@@ -17,6 +18,7 @@ from promptlab.starter.promptfoo.source import Source, read_source
 from promptlab.starter.spelling import slug, variables
 from promptlab.yaml_text import flow, scalar
 
+FEWEST = 2  # rows of an experiment
 FEWEST_TESTED = 20
 _TAKEN = ("prompts", "providers", "targets", "tests", "defaultTest", "description", "assertionTemplates", "$schema")
 
@@ -45,6 +47,8 @@ def imported(path: Path, name: str = "") -> tuple[Project, ...]:
                 "no test says what to expect in a way that can be checked", str(source.path), 0, f"Left out: {remedy}."
             )
         )
+    elif len(rows.tests) < FEWEST:
+        problems.append(_too_few(source, rows))
     if not prompts:
         remedy = f"Left out: {'; '.join(source.left[:6])}." if source.left else ""
         problems.append(Problem("no prompt can be taken over", str(source.path), 0, remedy))
@@ -60,6 +64,13 @@ def imported(path: Path, name: str = "") -> tuple[Project, ...]:
     if len(rows.tests) < FEWEST_TESTED:
         return (whole_project,)
     return _project(source, name, prompts, rows, used, models, split=True), whole_project
+
+
+def _too_few(source: Source, rows: Rows) -> Problem:
+    what = f"only {len(rows.tests)} test can be taken over, checked by `{rows.metric}`; an experiment needs {FEWEST}"
+    left = f" Not taken: {'; '.join(source.left[:6])}." if source.left else ""
+    remedy = f"Add tests with an assertion like `equals`, `contains`, `regex` or `is-json`.{left}"
+    return Problem(what, str(source.path), 0, remedy)
 
 
 def _reads(text: str, name: str) -> bool:
@@ -105,11 +116,16 @@ def _experiment(
         f"name: {scalar(name)}", "", *_models(models), "",
         "data:", "  path: tests.jsonl", f"  inputs: {shown}", *labelled,
         f"  split: {'{dev: 0.5, test: 0.5, seed: 7}' if split else 'all'}", "",
-        f"templates: [../../templates/{name}/*.j2]", "answer: text", f"metrics: {flow(metrics)}", "",
+        f"templates: [../../templates/{name}/*.j2]", f"answer: {_parser(source)}", f"metrics: {flow(metrics)}", "",
         "search:", "  propose: [grid]", "  allocate: full",
         f"  budget: {{calls: {_calls(rows, models)}}}", "  finalists: 3",
         "seed: 7", "",
     ])  # fmt: skip
+
+
+def _parser(source: Source) -> str:
+    default = source.config.get("defaultTest")
+    return parser_of(default.get("options") if isinstance(default, dict) else None) or "text"
 
 
 def _calls(rows: Rows, models: Sequence[Asked]) -> int:
@@ -138,11 +154,16 @@ def _models(models: Sequence[Asked]) -> list[str]:
 def _notes(
     source: Source, prompts: Mapping[str, str], rows: Rows, models: Sequence[Asked], name: str
 ) -> tuple[str, ...]:
-    taken = f"Taken: {len(prompts)} prompts, {len(models)} models, {len(rows.tests)} tests, checked by {rows.metric}."
+    counts = {"prompt": len(prompts), "model": len(models), "test": len(rows.tests)}
+    taken = f"Taken: {', '.join(_counted(n, what) for what, n in counts.items())}, checked by {rows.metric}."
     if not source.left:
         return (taken, "Everything in the configuration has a counterpart.")
     left = [f"  - {each}" for each in source.left]
     return (taken, f"Not taken ({len(left)}; also in experiments/{name}/IMPORTED.md):", *left)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _report(source: Source, prompts: Mapping[str, str], rows: Rows, models: Sequence[Asked]) -> str:

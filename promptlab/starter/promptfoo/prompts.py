@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from promptlab.errors import BadInput
+from promptlab.starter.promptfoo.ours import exported
 from promptlab.starter.promptfoo.source import Source, listed
 from promptlab.starter.spelling import slug
 from promptlab.template import Source as Text
@@ -97,6 +98,10 @@ def _is_file(text: str) -> bool:
 
 def _file(source: Source, place: int, name: str, label: str) -> Iterator[tuple[str, str]]:
     suffix = Path(name).suffix
+    static = exported(source, name)
+    if static is not None:
+        yield label, static
+        return
     if suffix not in (*_TEXTS, *_CHATS):
         source.leave(
             f"prompt {place} ({name}): prompts in code, tables or by pattern are not read; nothing is run here"

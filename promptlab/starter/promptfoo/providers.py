@@ -113,7 +113,8 @@ def _address(source: Source, name: str, config: dict[str, Any], usual: tuple[str
 def _params(source: Source, name: str, config: dict[str, Any]) -> dict[str, Any]:
     params: dict[str, Any] = {}
     for key, value in config.items():
-        if key in _PARAMS and not (isinstance(value, str) and "{" in value):
+        structured = key == "response_format" and isinstance(value, dict)
+        if structured or (key in _PARAMS and not (isinstance(value, str) and "{" in value)):
             params[key] = value
         elif key == "passthrough" and isinstance(value, dict):
             params |= value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 from promptlab.dataset.file import read_table
 from promptlab.errors import BadInput
 from promptlab.starter.promptfoo.asserted import Expected, expected, from_cell
+from promptlab.starter.promptfoo.ours import parser_of, unhidden
 from promptlab.starter.promptfoo.source import Source, listed
 from promptlab.yaml_file import read_text, read_yaml
 
@@ -45,35 +46,54 @@ def read_rows(source: Source) -> Rows:
         source.leave(f"tests past {MOST:,}")
     tests = tests[:MOST]
     counts = Counter(each.metric for test in tests for each in test.expects if each.label is not None)
-    if not counts:
-        if tests and any(each.kind == "is-json" for test in tests for each in test.expects):
-            kept = tuple(test for test in tests if test.expects)
-            return Rows(kept, "json_valid", ())
+    metric = counts.most_common(1)[0][0] if counts else ""
+    if not counts and any(test.expects for test in tests):
+        metric = "json_valid"  # the one that needs no label
+    if not metric:
         return Rows(tuple(tests), "", ())
-    metric = counts.most_common(1)[0][0]
     checked: list[Test] = []
     labels: list[Any] = []
     for test in tests:
-        found = [each for each in test.expects if each.metric == metric and each.label is not None]
+        found = [each for each in test.expects if each.metric == metric]
         if found:
             checked.append(test)
-            labels.append(found[0].label)
-        if len(found) > 1:
+            labels += [found[0].label] if counts else []
+            _say(source, found[0])
+        if len(found) > 1 and counts:
             source.leave(f"second and further assertions of a test that `{metric}` checks: a row has one label")
         for each in test.expects:
             if each.metric not in (metric, "json_valid"):
                 source.leave(f"assertions `{each.kind}` beside `{metric}`: one metric checks the label column")
     if len(checked) < len(tests):
         source.leave(f"{len(tests) - len(checked)} of {len(tests)} tests: they expect nothing that `{metric}` checks")
-    every = checked and all(any(each.kind == "is-json" for each in test.expects) for test in checked)
-    return Rows(tuple(checked), metric, tuple(labels), ("json_valid",) if every else ())
+    also = ("json_valid",) if counts and _all_json(source, checked) else ()
+    return Rows(tuple(checked), metric, tuple(labels), also)
+
+
+def _all_json(source: Source, tests: Sequence[Test]) -> bool:
+    """Whether every test wants JSON: a metric is for all rows. Where only some do, that is said."""
+    wants = [each for test in tests for each in test.expects if each.kind == "is-json"]
+    having = sum(any(each.kind == "is-json" for each in test.expects) for test in tests)
+    if 0 < having < len(tests):
+        source.leave(f"assertions `is-json` of {having} of {len(tests)} tests: a metric is for all rows")
+    if having < len(tests):
+        return False
+    for each in wants:
+        _say(source, each)
+    return True
+
+
+def _say(source: Source, taken: Expected) -> None:
+    for each in taken.changed:
+        source.leave(each)
 
 
 def _tests(source: Source) -> Iterator[Test]:
     default = source.config.get("defaultTest")
     default = default if isinstance(default, dict) else {}
     for key in sorted(default.keys() - {"vars", "assert", "description"}):
-        source.leave(f"`defaultTest.{key}`")
+        if key != "options" or parser_of(default[key]) is None:
+            source.leave(f"`defaultTest.{key}`")
     for item in listed(source.config.get("tests")):
         for test in _loaded(source, item):
             yield from _test(source, test, default)
@@ -128,7 +148,7 @@ def _test(source: Source, test: dict[str, Any], default: Mapping[str, Any]) -> I
         asserts = [*asserts, *listed(test.get("assert"))]
         for key in sorted(test.keys() - {"vars", "assert", "description"}):
             source.leave(f"`{key}` of tests")
-    for row in _expanded(source, {**base, **given}):
+    for row in map(unhidden, _expanded(source, {**base, **given})):
         found = [expected(source, each, row) for each in asserts] + [from_cell(source, each, row) for each in cells]
         yield Test(row, tuple(each for each in found if each is not None))
 
