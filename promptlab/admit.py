@@ -62,7 +62,9 @@ class Door:
         if key not in self._sent:
             prompt = self.task.prompt(variant)
             messages = [[(each.role, each.content) for each in prompt.messages(row)] for row in self.rows[:count]]
-            told = repr((prompt.model.name, prompt.word, sorted(prompt.params.items(), key=str), messages))
+            # who finds the same passages here may find others elsewhere
+            finds = [(name, value) for name, value in variant.slots.items() if name.startswith("retrieval.")]
+            told = repr((prompt.model.name, prompt.word, sorted(prompt.params.items(), key=str), messages, finds))
             self._sent[key] = hashlib.blake2b(told.encode("utf-8", "surrogatepass"), digest_size=16).digest()
         return self._sent[key]
 

@@ -21,6 +21,7 @@ from promptlab.finished import Run
 from promptlab.folder import project_of
 from promptlab.reads import rows_hash
 from promptlab.records import Message, Variant
+from promptlab.shelf import STANDING_IN
 from promptlab.store import Store
 from promptlab.version import __version__
 from promptlab.write import write_csv, write_text
@@ -66,6 +67,7 @@ def manifest(run: Run, store: Store) -> dict[str, Any]:
         "python": platform.python_version(),
         "libraries": {name: _version(name) for name in LIBRARIES},
         "settings": canonical(experiment),
+        **({"corpus": _corpus(run)} if prepared.task.shelf else {}),
         "hashes": hashes(run) | {"files": {name: _sha256(each) for name, each in sorted(store.inputs().items())}},
         "rows": {"train": len(rows.train), "dev": len(rows.dev), "test": len(rows.test)},
         "space": prepared.space.size,
@@ -84,6 +86,15 @@ def manifest(run: Run, store: Store) -> dict[str, Any]:
     }
 
 
+def _corpus(run: Run) -> dict[str, Any]:
+    """What passages were found in: documents, those dropped as equal, passages by chunking."""
+    library = run.prepared.task.shelf.library if run.prepared.task.shelf else None
+    if library is None or not library.settings.retrieving:
+        return {}
+    passages = {name: len(library.pool(name).passages) for name in library.settings.chunks}
+    return {"documents": len(library.documents), "duplicates": len(library.duplicates), "passages": passages}
+
+
 def hashes(run: Run) -> dict[str, Any]:
     """sha256 of what a run was made from: settings, templates, bank, the rows of dev and of test."""
     prepared = run.prepared
@@ -92,6 +103,7 @@ def hashes(run: Run) -> dict[str, Any]:
         "experiment": _sha256(json.dumps(canonical(prepared.experiment), sort_keys=True, default=str).encode()),
         "templates": {name: each.hash for name, each in prepared.task.templates.items()},
         "bank": bank.hash if bank else None,
+        **({"corpus": prepared.task.shelf.library.hash} if prepared.task.shelf else {}),
         "data": _sha256(
             json.dumps([[each.id, dict(each.inputs), each.label] for each in rows.all], default=str).encode()
         ),
@@ -114,12 +126,18 @@ def _version(name: str) -> str | None:
 def _write_prompts(run: Run) -> None:
     """prompts/VARIANT.md: what each variant asks, rendered on the first dev row; of an ensemble, every member."""
     task, example = run.findings.task, run.prepared.rows.dev[0]
+
+    def asked(variant: Variant) -> tuple[Variant, tuple[Message, ...]]:
+        prompt = task.prompt(variant)
+        return variant, prompt.messages(example, prompt.shown(example).passages)
+
     for variant in run.findings.search.view.variants:
-        path = run.folder / "prompts" / f"{variant.id}.md"
+        path, members = run.folder / "prompts" / f"{variant.id}.md", variant.members or (variant,)
         if not path.exists():
             try:
-                asked = [(each, task.prompt(each).messages(example)) for each in variant.members or (variant,)]
-                write_text(path, _shown(variant, asked, example.id))
+                page = _shown(variant, [asked(each) for each in members], example.id)
+                exact = all(task.prompt(each).shown(example).exact for each in members)
+                write_text(path, page if exact else f"{page}\n{STANDING_IN}\n")
             except BadInput as error:
                 write_text(path, f"{error}\n")
 

@@ -117,8 +117,9 @@ def check_templates(
             if slot.name in columns
         ]
         problems += _parsers(template, sources)
-        if "passages" in template.uses and not any(example.passages for example in rows.scored):
-            remedy = "Name the column that holds them: data.passages."
+        lacks = experiment.retrieval is None and not any(example.passages for example in rows.scored)
+        if "passages" in template.uses and lacks:
+            remedy = "Name the column that holds them (data.passages), or a corpus: retrieval: {corpus: …}."
             at = _place(template, sources, "passages")
             problems.append(Problem("the template reads `passages`, and no row has any", *at, remedy))
     if bank is not None and experiment.bank is not None and not any("demos" in t.uses for t in templates.values()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,14 +38,14 @@ class Choice:
     pick: int
 
 
-def choose(view: View, seed: int, costs: Array | None = None) -> Choice:
-    """The finalists, the tie set and the pick, from dev alone.
+def choose(view: View, seed: int, costs: Array | None = None, barred: Collection[int] = ()) -> Choice:
+    """The finalists, the tie set and the pick, from dev alone. Who is ``barred`` is scored, and can be none of them.
 
     ``costs`` [variants, costs] are to be kept low beside the score, where the objective names some: seats that the
     pick leaves go to the front of score and costs first.
     """
     deltas = view.deltas()
-    ranked = [v for v in view.ranking() if not math.isnan(deltas[v])]
+    ranked = [v for v in view.ranking() if not math.isnan(deltas[v]) and v not in barred]
     full = _full(view, ranked)
     joint = [v for v in full if view.variants[v].members][1:]  # the reserve pays for one ensemble
     others = [v for v in full if v != 0 and v not in joint]

@@ -15,7 +15,7 @@ from promptlab.predict import Prompt
 from promptlab.predictions import beside, frame, input_names, prediction_columns, prediction_rows
 from promptlab.prepare import Prepared
 from promptlab.records import Example, Passage, Variant
-from promptlab.results import claimed, columns, fold, further_metrics
+from promptlab.results import claimed, columns, fold, further
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +55,7 @@ class Winner:
         if problems:
             raise BadInput(problems)
         example = Example("", inputs, passages=tuple(_passage(place, each) for place, each in enumerate(passages, 1)))
-        found = [prompt.messages(example) for prompt in self.prompts]
+        found = [prompt.messages(example, example.passages) for prompt in self.prompts]
         return [[{"role": each.role, "content": each.content} for each in messages] for messages in found]
 
 
@@ -87,7 +87,7 @@ def row_chooses(prompt: Prompt) -> bool:
 
 def _passage(place: int, given: Any) -> Passage:
     if isinstance(given, Mapping):
-        return Passage(str(given.get("id", place)), str(given.get("text", "")))
+        return Passage(str(given.get("id", place)), str(given.get("text", "")), title=str(given.get("title", "")))
     return given if isinstance(given, Passage) else Passage(str(place), str(given))
 
 
@@ -124,7 +124,7 @@ class Run:
         """The columns of results.csv."""
         made = (name for variant in self.findings.search.view.variants for name in variant.slots)  # by proposers, too
         slots = [name for name in dict.fromkeys((*self.prepared.space.names(), *made)) if name not in _NAMED]
-        return columns(slots, further_metrics(self.findings.task))
+        return columns(slots, further(self.findings))
 
     @cached_property
     def results(self) -> pd.DataFrame:
@@ -142,8 +142,9 @@ class Run:
         found, examples = self.findings, self.examples
         names = input_names(examples)
         unpriced = {name for name, model in found.task.models.items() if model.price is None}
-        predictions, more = chain(found.search.predictions, found.test), beside(examples)
-        rows = prediction_rows(self.id, predictions, examples, names, unpriced, more)
+        reads = any("passages" in each.uses for each in found.task.templates.values())
+        more = beside(examples, chain(found.search.predictions, found.test) if reads else ())
+        rows = prediction_rows(self.id, chain(found.search.predictions, found.test), examples, names, unpriced, more)
         return prediction_columns(names, more), rows
 
     @property

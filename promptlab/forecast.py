@@ -19,6 +19,7 @@ from promptlab.prepare import Prepared
 from promptlab.proposing import Proposed, proposing
 from promptlab.records import Flow, Request, Variant
 from promptlab.reserve import check_reserve, reserve
+from promptlab.shelf import Shelf
 from promptlab.space import Space
 from promptlab.stats.power import rows_needed, smallest_difference
 from promptlab.tokens import count_messages
@@ -38,14 +39,15 @@ class Forecast:
 
     ``points`` counts the ``holes`` in (0 in spaces too large to look through); ``variants`` has the baseline in it.
     ``search_calls`` assumes that no variant falls early by more than the allocator plans. ``meta_calls`` (in them) are
-    those by which a model writes variants, at least: one for each. ``carries`` is how many variants the allocator can
-    use at this budget, had the space or the proposers so many; ``complete`` how many the budget could score on every
-    row (both beside the baseline; None = no cap on calls). Tokens are per call, on
-    average; of those sent, ``tokens_shared`` start the next prompt of the same variant as well, and ``tokens_behind``
-    are fixed text behind the row's own, which no prompt cache holds. ``usd`` is at list price with full answers; None =
-    no price. ``resolves`` maps a share of rows on which two variants disagree to the smallest difference that test
-    (without one, dev) can show with 80 % power; None = none. ``needed`` maps a difference, and such a share, to the
-    rows that would show it.
+    those by which a model writes variants, at least: one for each; ``finding_calls`` those that embed the corpus, and
+    that embed, write or rerank for queries, each counted once however many variants share it. ``carries`` is how many
+    variants the allocator can use at this budget, had the space or the proposers so many; ``complete`` how many the
+    budget could score on every row (both beside the baseline; None = no cap on calls). Tokens are per call, on average;
+    of those sent, ``tokens_shared`` start the next prompt of the same variant as well, and ``tokens_behind`` are fixed
+    text behind the row's own, which no prompt cache holds. ``usd`` is at list price with full answers; None = no price.
+    ``resolves`` maps a share of rows on which two variants disagree to the smallest difference that test (without one,
+    dev) can show with 80 % power; None = none. ``needed`` maps a difference, and such a share, to the rows that would
+    show it.
     """
 
     points: int
@@ -64,6 +66,7 @@ class Forecast:
     resolves: Mapping[float, float | None]
     needed: Mapping[float, Mapping[float, int]]
     meta_calls: int = 0
+    finding_calls: int = 0
     carries: int | None = None
     complete: int | None = None
 
@@ -72,15 +75,18 @@ def forecast(prepared: Prepared) -> Forecast:
     """Walk the rounds with every score equal; render a sample of what they would ask."""
     experiment, rows = prepared.experiment, prepared.rows
     repeats, cap = experiment.search.repeats, experiment.search.budget.calls
+    shelf = prepared.task.shelf
     held = reserve(prepared.task, rows.test, repeats, cap_of(experiment.search.budget))(prepared.start())
     repeats *= prepared.task.calls  # what one cell takes
     check_reserve(prepared, held)
+    setup = len(shelf.setup(rows.dev)) if shelf else 0
     left = math.inf if cap is None else max(0, cap - held.calls)
-    walk = _walk(prepared, left)
+    walk = _walk(prepared, max(0, left - setup))
     view, cells = walk.view, walk.cells
-    search_calls = int(min(len(cells) * repeats + walk.meta, left))
+    finding = _finding(shelf, view, cells) if shelf else 0
+    search_calls = int(min(setup + finding + len(cells) * repeats + walk.meta, left))
     seats = min(view.finalists, len(view.variants) - 1)
-    test_calls = (1 + seats) * len(rows.test) * repeats
+    test_calls = (1 + seats) * len(rows.test) * repeats + (shelf.most(1 + seats) * len(rows.test) if shelf else 0)
     tokens_in, cost, (shared, behind) = _sampled(prepared, view, cells)
     priced = all(model.price is not None for model in experiment.models)
     n = len(rows.test) or len(rows.dev)
@@ -101,9 +107,16 @@ def forecast(prepared: Prepared) -> Forecast:
         resolves={share: smallest_difference(n, share) for share in DISAGREEMENT},
         needed={gap: {share: rows_needed(gap, share) for share in DISAGREEMENT} for gap in TOLD},
         meta_calls=walk.meta,
+        finding_calls=setup + finding,
         carries=None if cap is None else walk.wanted,
         complete=None if cap is None else max(0, int(left // (repeats * len(rows.dev))) - 1),
     )
+
+
+def _finding(shelf: Shelf, view: View, cells: Sequence[tuple[int, int]]) -> int:
+    """How many calls it takes to find the passages of these cells."""
+    steps = [tuple(step for each in (v.members or (v,)) for step in shelf.steps(each.slots)) for v in view.variants]
+    return len({(i, step) for v, i in cells for step in steps[v]})
 
 
 def _holes(space: Space) -> int:
@@ -134,22 +147,22 @@ def _walk(prepared: Prepared, left: float) -> _Walk:
     planner = Planner(prepared.allocator, partial(draw, seed, "allocate"), prepared.design)
     turns = Turns(proposers, experiment.search.shares)
     cells: list[tuple[int, int]] = []
-    wanted = meta = 0
-    while True:
+    wanted = meta = idle = 0
+    while idle < 2:  # as mine does: one round that brings nothing may be a space of one point
         plan = planner.plan(view)
         fresh = [(v, i) for v, i in plan.cells if not view.asked[v, i]]
-        wants = bool(plan.cells or plan.want)  # whoever is asked when all is scored needs answers
-        more = turns.seats(plan) if wants else None
-        proposed, written = _round(prepared, view, more or ())
+        if not (plan.cells or plan.want):  # whoever is asked when all is scored needs answers
+            break
+        proposed, written = _round(prepared, view, turns.seats(plan) or ())
         written = int(min(written, FORESEEN - meta, max(0.0, view.calls_left - len(fresh))))
         new = (*admit(view, proposed, prepared.door).admitted, *_stand_ins(view.variants[0], meta, written))
-        if not fresh and not new:
-            return _Walk(view, cells, wanted, meta)
+        idle = 0 if fresh or new else idle + 1
         cells += fresh
         wanted += plan.want
         meta += written
         view = _after(view, plan, fresh, new)
         view = replace(view, calls_left=max(0.0, view.calls_left - written))
+    return _Walk(view, cells, wanted, meta)
 
 
 def _round(prepared: Prepared, view: View, seats: Sequence[int]) -> tuple[list[Variant | None], int]:

@@ -13,11 +13,15 @@ from promptlab.bank import Bank
 from promptlab.dataset import load as load_dataset
 from promptlab.errors import BadInput, Problem
 from promptlab.experiment import Experiment
+from promptlab.folder import project_of
 from promptlab.importing import implementation
 from promptlab.jury.human import read_human
 from promptlab.metrics import Metric
 from promptlab.metrics import load as load_metric
 from promptlab.proposers import PROPOSERS, Proposer
+from promptlab.retrieve.library import Library
+from promptlab.retrieve.opening import opened
+from promptlab.retrieve.pool import Progress, quiet
 from promptlab.rows import Rows, read_rows
 from promptlab.template import Source, Template
 from promptlab.template import load as load_templates
@@ -38,6 +42,18 @@ class Inputs:
     metrics: dict[str, Metric]
     proposers: tuple[Proposer, ...] = ()
     allocator: Allocator | None = None
+    library: Library | None = None
+
+
+@dataclass
+class Relay:
+    """Progress for whoever listens by the time that something is built."""
+
+    hear: Progress = quiet
+
+    def __call__(self, what: str, done: int, of: int) -> None:
+        """``done`` of so many passages have had this done to them."""
+        self.hear(what, done, of)
 
 
 def read_inputs(experiment: Experiment, problems: list[Problem], wrong: frozenset[str]) -> Inputs:
@@ -58,7 +74,8 @@ def read_inputs(experiment: Experiment, problems: list[Problem], wrong: frozense
         found = caught(problems, load, None)
         metrics |= {name: found} if found is not None else {}
     proposers, allocator = _roles(experiment, problems) if "search" not in wrong else ((), None)
-    return Inputs(templates, sources, rows, bank[0], bank[1], metrics, proposers, allocator)
+    library = caught(problems, lambda: read_library(experiment), None) if "retrieval" not in wrong else None
+    return Inputs(templates, sources, rows, bank[0], bank[1], metrics, proposers, allocator, library)
 
 
 def caught(problems: list[Problem], read: Any, otherwise: Any) -> Any:
@@ -68,6 +85,20 @@ def caught(problems: list[Problem], read: Any, otherwise: Any) -> Any:
     except BadInput as error:
         problems += error.problems
         return otherwise
+
+
+def read_library(experiment: Experiment) -> Library | None:
+    """The corpus read and cut, what finds something in it imported; None where the experiment retrieves nothing."""
+    if experiment.retrieval is None:
+        return None
+    cache = project_of(experiment.path) / "retrieval"
+    library: Library = _named(experiment, ("retrieval",), lambda: opened(experiment.retrieval, cache, Relay()))
+    # A run asks for what it rests on; the log, the cache or `sparing` answers what is known. So its budget does not
+    # depend on what was kept, and it can be computed again from its log alone.
+    library = replace(library, parts=replace(library.parts, anew=True))
+    for chunk in library.settings.chunks if library.settings.retrieving else ():
+        library.pool(chunk)
+    return library
 
 
 def _named(experiment: Experiment, key: tuple[str | int, ...], read: Any) -> Any:

@@ -15,13 +15,15 @@ PLAIN = 10_000  # predictions of one round that stay as they are: packing saves 
 
 
 def keep(place: int, row: Prediction, calls: tuple[Call, ...]) -> Kept:
-    """A prediction with its calls, the ``place``-th of its round. One that failed is never packed."""
+    """A prediction with its calls behind those it has, the ``place``-th of its round. A failed one is never packed."""
+    calls = (*row.calls, *calls)
     if place < PLAIN or row.status == "error":
         return replace(row, calls=calls)
     answer = str(row.answer) if isinstance(row.answer, str) else row.answer  # a label is a text of its own kind
     head = (row.variant, row.example, row.repeat, row.split, row.phase, row.status, answer, row.score)
     tail = (dict(row.scores), row.output, row.model, row.error, row.prompt_tokens, row.explanation)
-    packed = (*head, *tail, [_flat(call) for call in calls])
+    found = (row.passages, dict(row.measures))
+    packed = (*head, *tail, found, [_flat(call) for call in calls])
     try:
         return marshal.dumps(packed)
     except ValueError:  # an answer of a user's own kind
@@ -32,8 +34,8 @@ def looked_at(kept: Kept) -> Prediction:
     """The prediction, made again where it was packed."""
     if isinstance(kept, Prediction):
         return kept
-    *fields, explanation, calls = marshal.loads(kept)  # noqa: S302 - bytes that keep made, in this process
-    return Prediction(*[*fields, tuple(map(_call, calls)), explanation])
+    *fields, explanation, found, calls = marshal.loads(kept)  # noqa: S302 - bytes that keep made, in this process
+    return Prediction(*[*fields, tuple(map(_call, calls)), explanation, *found])
 
 
 class Predictions(Sequence[Prediction]):

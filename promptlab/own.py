@@ -12,7 +12,7 @@ from promptlab.experiment import Experiment
 
 
 def own_files(experiment: Experiment) -> dict[str, bytes]:
-    """What the experiment's own metrics, proposers and allocators are made of, by path relative to its folder.
+    """What the experiment's own code is made of, by path relative to its folder: metrics, proposers, retrievers, ….
 
     A module is taken, with the modules beside it that it imports, from where it is imported: the experiment's folder
     or the current directory. Installed packages are not ours to keep. Files that a metric's options name are kept too.
@@ -20,6 +20,8 @@ def own_files(experiment: Experiment) -> dict[str, bytes]:
     search = experiment.search
     named = [name for name, _ in (*search.propose, search.allocate)]
     named += [each.spec for each in experiment.metrics.values()]
+    if experiment.retrieval is not None:
+        named += (*experiment.retrieval.retriever, *experiment.retrieval.rerank)
     found = _modules({name.partition(":")[0] for name in named if ":" in name}, (experiment.folder, Path.cwd()))
     for each in experiment.metrics.values():
         found |= _option_files(experiment.folder, {**each.options, "": each.spec.partition(":")[2]})

@@ -5,9 +5,8 @@ Mining, render, plan and export all come through here, so that what they show is
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
@@ -15,8 +14,8 @@ from typing import Any, Self
 
 from promptlab.answer import Parse, parse, parser
 from promptlab.bank import Bank
-from promptlab.errors import BadInput, CallFailed, Problem
-from promptlab.metrics import Metric, needs_label, scored
+from promptlab.errors import BadInput, CallFailed
+from promptlab.metrics import Metric, needs_label
 from promptlab.metrics.judging import Baseline
 from promptlab.records import (
     Completion,
@@ -24,14 +23,17 @@ from promptlab.records import (
     Flow,
     Message,
     Model,
+    Passage,
     Phase,
     Prediction,
     Request,
-    Score,
     Split,
     Variant,
 )
+from promptlab.scoring import given, score_of
+from promptlab.shelf import SLOT, Foreseen, Found, Shelf
 from promptlab.space import taken
+from promptlab.steps import Known, as_judge
 from promptlab.template import Template
 from promptlab.template.marks import Row
 from promptlab.template.rewriting import scope_of
@@ -74,7 +76,8 @@ class Label(str):
 class Task:
     """What a prediction needs besides variant and example. ``params`` are the fixed parameters of every request.
 
-    ``baseline``: what metrics that compare may ask for; None = nothing to compare with.
+    ``baseline``: what metrics that compare may ask for; None = nothing to compare with. ``shelf``: where passages are
+    found; None = rows bring their own, or there are none.
     """
 
     templates: Mapping[str, Template]
@@ -86,6 +89,7 @@ class Task:
     bank: Bank | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     baseline: Variant | None = None
+    shelf: Shelf | None = None
     _prompts: dict[str, Prompt] = field(default_factory=dict, repr=False, compare=False)
     _shown: dict[int, Row] = field(default_factory=dict, repr=False, compare=False)  # by identity: the bank keeps them
 
@@ -98,24 +102,29 @@ class Task:
 
     @property
     def calls(self) -> int:
-        """How many requests one prediction takes at most: its own, and those of its metrics."""
+        """How many requests one prediction takes at most: its own, and those of its metrics.
+
+        Those that find its passages are not in it: variants share them, and ``Shelf.most`` counts them.
+        """
         return 1 + sum(getattr(metric, "calls", 0) for metric in self.metrics.values())
 
     def requests(self, variant: Variant, example: Example) -> tuple[Request, ...]:
         """Every request that one prediction may make, as long as it may be: for what it can cost at most."""
         prompt = self.prompt(variant)
-        asked = prompt.request(prompt.messages(example))
+        example = replace(example, passages=prompt.foreseen(example).passages)
+        asked = prompt.request(prompt.messages(example, example.passages))
         limit = asked.body.get("max_tokens", asked.body.get("max_completion_tokens"))
         tokens = limit if isinstance(limit, int) else UNBOUNDED
         worst = (metric.worst(example, tokens) for metric in self.metrics.values() if hasattr(metric, "worst"))
-        return (asked, *chain.from_iterable(worst))
+        finding = self.shelf.requests(variant.slots, example) if self.shelf and SLOT in variant.slots else ()
+        return (asked, *finding, *chain.from_iterable(worst))
 
     def shown(self, demo: Example) -> Row:
         """A demo of the bank as templates see it."""
         known = self._shown.get(id(demo))
         if known is None:
             label = demo.answers[0] if demo.answers else ""
-            known = self._shown[id(demo)] = Row({**demo.inputs, "label": label, "passages": _passages(demo)})
+            known = self._shown[id(demo)] = Row({**demo.inputs, "label": label, "passages": _passages(demo.passages)})
         return known
 
 
@@ -133,9 +142,13 @@ class Prompt:
     defaults: tuple[str, ...] = ()
     word: str = ""
 
-    def messages(self, example: Example) -> tuple[Message, ...]:
-        """The exact messages for one row. Raises BadInput naming template, line, row and variant."""
-        scope = {**example.inputs, **self.scope, "demos": self._demos(example), "passages": _passages(example)}
+    def messages(self, example: Example, passages: Sequence[Passage] | None = None) -> tuple[Message, ...]:
+        """The messages for one row and the ``passages`` given to it; without any, for those that are ``foreseen``.
+
+        Raises BadInput naming template, line, row and variant.
+        """
+        shown = self.foreseen(example).passages if passages is None else passages
+        scope = {**example.inputs, **self.scope, "demos": self._demos(example), "passages": _passages(shown)}
         try:
             return self.template.render(scope)
         except BadInput as error:
@@ -151,6 +164,28 @@ class Prompt:
         }
         return Request(self.model, CHAT, body, draw=str(repeat), defaults=self.defaults)
 
+    @property
+    def looks(self) -> bool:
+        """Whether its passages are looked for; else they are the row's own."""
+        return self.task.shelf is not None and SLOT in self.variant.slots
+
+    def foreseen(self, example: Example, known: Known | None = None) -> Foreseen:
+        """The passages of a row, as far as they can be told without asking: computed, ``known``, or as long as any."""
+        if self.task.shelf is None or SLOT not in self.variant.slots:
+            return Foreseen(example.passages)
+        return self.task.shelf.foreseen(self.variant.slots, example, known)
+
+    def shown(self, example: Example, known: Known | None = None) -> Foreseen:
+        """As ``foreseen``, or what was found earlier: to be looked at."""
+        shelf = self.task.shelf if self.looks else None
+        return (shelf and shelf.remembered(self.variant.slots, example)) or self.foreseen(example, known)
+
+    def found(self, example: Example) -> Flow[Found]:
+        """The passages of a row. Raises CallFailed where they could not be looked for."""
+        if self.task.shelf is None or SLOT not in self.variant.slots:
+            return Found(shown=example.passages)
+        return (yield from self.task.shelf.found(self.variant.slots, example))
+
     def _demos(self, example: Example) -> tuple[Row, ...]:
         bank = self.task.bank
         if bank is None or "demos" not in self.template.uses:
@@ -158,8 +193,8 @@ class Prompt:
         return tuple(map(self.task.shown, bank.select(self.variant.slots, example)))
 
 
-def _passages(example: Example) -> tuple[Row, ...]:
-    return tuple(Row({"id": each.id, "text": each.text}) for each in example.passages)
+def _passages(passages: Sequence[Passage]) -> tuple[Row, ...]:
+    return tuple(Row({"id": each.id, "text": each.text, "title": each.title}) for each in passages)
 
 
 def _resolve(task: Task, variant: Variant) -> Prompt:
@@ -185,14 +220,18 @@ def predict(
     if variant.members:
         return (yield from _voted(task, variant, example, repeat, (split, phase)))
     prompt = task.prompt(variant)
-    request = prompt.request(prompt.messages(example), repeat)
     row = partial(Prediction, variant.id, example.id, repeat, split, phase, model=prompt.model.name)
     try:
-        said: Completion = yield request
+        found = yield from prompt.found(bare := example)
+        example = replace(example, passages=found.shown)
+        said: Completion = yield prompt.request(prompt.messages(example, found.shown), repeat)
     except CallFailed as failure:
         return row("error", error=str(failure))
     answer, status = parse(said, prompt.parse, task.labels)
-    row = partial(row, output=said.text, prompt_tokens=said.usage.tokens_in)
+    names = tuple(each.id for each in found.shown) if "passages" in prompt.template.uses else ()
+    row = partial(row, output=said.text, prompt_tokens=said.usage.tokens_in, passages=names, calls=found.calls)
+    if prompt.looks and task.shelf is not None:
+        row = partial(row, measures=task.shelf.measured(found, example, answer, said.text, variant.slots))
     asked = task.metrics
     if not example.answers and status == "ok":
         asked = {name: metric for name, metric in asked.items() if not needs_label(metric)}
@@ -206,7 +245,8 @@ def predict(
         scores[name] = 0.0
         if status == "ok" or getattr(metric, "scores_non_answers", False):
             try:
-                score = yield from _scored(name, _placed(metric, task, variant, repeat), example, read, variant)
+                placed = _placed(metric, task, variant, repeat, bare)
+                score = yield from score_of(name, placed, example, read, variant)
             except CallFailed as failure:
                 return row("error", error=str(failure))
             scores[name], answer = score.value, answer if score.answer is None else score.answer
@@ -214,8 +254,8 @@ def predict(
     return row(status, answer, objective(task.objective, scores), scores, explanation="; ".join(told))
 
 
-def _placed(metric: Metric, task: Task, variant: Variant, repeat: int) -> Metric:
-    """A metric as it scores this variant: one that compares is told how the baseline answers the row."""
+def _placed(metric: Metric, task: Task, variant: Variant, repeat: int, row: Example) -> Metric:
+    """A metric as it scores this variant: one that compares is told how the baseline answers the ``row``."""
     beside = getattr(metric, "beside", None)
     if beside is None or task.baseline is None:
         return metric
@@ -223,10 +263,12 @@ def _placed(metric: Metric, task: Task, variant: Variant, repeat: int) -> Metric
         return lambda example, completion: beside(example, completion, None)
     prompt = task.prompt(task.baseline)
 
-    def compared(example: Example, completion: Completion) -> Any:
-        # the very request of the baseline's own prediction: one key, paid once; here it serves the judge
-        request = replace(prompt.request(prompt.messages(example), repeat), purpose="judge")
-        return beside(example, completion, Baseline(request, lambda c: parse(c, prompt.parse, task.labels)[1] == "ok"))
+    def compared(example: Example, completion: Completion) -> Flow[Any]:
+        # the very requests of the baseline's own prediction: one key, paid once; here they serve the judge
+        found = yield from as_judge(prompt.found(row))
+        request = replace(prompt.request(prompt.messages(row, found.shown), repeat), purpose="judge")
+        base = Baseline(request, lambda c: parse(c, prompt.parse, task.labels)[1] == "ok")
+        return (yield from given(beside(example, completion, base)))
 
     return compared
 
@@ -246,22 +288,3 @@ def _voted(task: Task, variant: Variant, example: Example, repeat: int, place: t
 def objective(weights: Mapping[str, float], scores: Mapping[str, float]) -> float:
     """The weighted sum of metrics that the search maximises."""
     return math.fsum(weight * scores.get(name, math.nan) for name, weight in weights.items())
-
-
-def _scored(name: str, metric: Metric, example: Example, completion: Completion, variant: Variant) -> Flow[Score]:
-    """A metric's value, whatever its colour: plain, a Flow, or awaitable."""
-    try:
-        value = metric(example, completion)
-        if inspect.isgenerator(value):
-            value = yield from value
-        elif isinstance(value, Awaitable):
-            value = yield value
-        return scored(value)
-    except (CallFailed, GeneratorExit):
-        raise
-    except Exception as error:
-        what = (
-            f"the metric `{name}` failed on row {example.id} of variant {variant.id}: {type(error).__name__}: {error}"
-        )
-        remedy = "Mend it and run the same command: every answer so far is kept."
-        raise BadInput(Problem(what, remedy=remedy)) from error

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 _TEXT = frozenset(
     ("run", "variant", "example", "label", "answer", "output", "error", "name", "status", "model", "template",
-     "method", "origin", "parents", "engine", "split", "phase", "usage", "group")
+     "method", "origin", "parents", "engine", "split", "phase", "usage", "group",
+     "passages")
 )  # fmt: skip
 _TOLD = 6  # significant digits of a measured number: more would be noise, and no reader of CSV would agree on them
 
@@ -33,11 +34,16 @@ def input_names(examples: Mapping[str, Example]) -> list[str]:
     return list(dict.fromkeys(name for example in examples.values() for name in example.inputs))
 
 
-def beside(examples: Mapping[str, Example]) -> list[str]:
-    """What rows have beside inputs and label, if any of them does: their group, their weight."""
+def beside(examples: Mapping[str, Example], predictions: Iterable[Prediction] = ()) -> list[str]:
+    """What rows have beside the usual, if any of them does: their group, their weight, the passages they were shown.
+
+    Where rows name gold passages, ``hit_at_k`` says whether one was found (1 or 0).
+    """
     grouped = any(each.group for each in examples.values())
     weighed = any(each.weight != 1 for each in examples.values())
-    return [*(["group"] if grouped else []), *(["weight"] if weighed else [])]
+    shown = any(each.passages for each in predictions)
+    found = ["passages", *(["hit_at_k"] if any(each.gold for each in examples.values()) else [])] if shown else []
+    return [*(["group"] if grouped else []), *(["weight"] if weighed else []), *found]
 
 
 def prediction_rows(
@@ -56,13 +62,17 @@ def prediction_rows(
     shown = {
         each.id: [*(cell(each.inputs.get(name)) for name in inputs), cell(each.label)] for each in examples.values()
     }
-    further = {each.id: [getattr(each, name) for name in beside] for each in examples.values()}
+    named = [name for name in beside if name not in ("passages", "hit_at_k")]
+    further = {each.id: [getattr(each, name) for name in named] for each in examples.values()}
+    listed, known = "passages" in beside, "hit_at_k" in beside
     for row in predictions:
         yield [
             run, row.variant, row.example, row.repeat, row.split, row.phase, *shown[row.example], cell(row.answer),
             rounded(row.score), row.status, row.output, *_taken(row.calls, priced=row.model not in unpriced),
             sum([call.attempts for call in row.calls]),
             bool(row.calls) and all(call.cached for call in row.calls), row.model, row.error, *further[row.example],
+            *([cell(list(row.passages))] if listed else []),
+            *([rounded(row.measures.get("hit_at_k"))] if known else []),
         ]  # fmt: skip
 
 

@@ -17,7 +17,15 @@ from promptlab import capabilities, design, slots
 from promptlab.admit import MORE, Door
 from promptlab.alike import alike
 from promptlab.allocators import Allocator
-from promptlab.check import check_answers, check_bank, check_metrics, check_proposers, check_rows, check_templates
+from promptlab.check import (
+    check_answers,
+    check_bank,
+    check_metrics,
+    check_proposers,
+    check_rows,
+    check_templates,
+)
+from promptlab.check_corpus import check_reading, check_retrieval
 from promptlab.closing import joined
 from promptlab.errors import BadInput, Problem, ordered
 from promptlab.experiment import Experiment, canonical, missing_keys, read_draft
@@ -30,7 +38,10 @@ from promptlab.mine import draw
 from promptlab.predict import Label, Task, predict
 from promptlab.proposers import Proposer
 from promptlab.records import Example, Variant
+from promptlab.retrieve.library import Library
+from promptlab.retrieve.notes import notes
 from promptlab.rows import Rows
+from promptlab.shelf import Shelf, first_gold
 from promptlab.space import Space
 from promptlab.template import Source
 from promptlab.version import __version__
@@ -84,7 +95,7 @@ class Prepared:
         """The most finalists there can be: none is left empty where proposers may write variants of their own."""
         most = self.experiment.search.finalists
         inside = all(name in INSIDE for name, _ in self.experiment.search.propose)
-        return min(most, self.space.size) if inside else most
+        return min(most, self.space.size - self.space.holds(self.baseline)) if inside else most
 
     @cached_property
     def design(self) -> design.Design | None:
@@ -122,7 +133,7 @@ def prepare(experiment: Experiment, limit: int | None = None, *, test: bool = Tr
     space = _checked(experiment, files, labels, parser, problems)
     if files.rows is None or space is None or files.allocator is None or problems:
         raise BadInput(ordered(problems))
-    rows = files.rows
+    rows = _with_gold(files.rows, files.library)
     kept = replace(rows, dev=rows.dev[:limit], test=rows.test[:limit] if test else ())
     task = Task(
         templates=files.templates,
@@ -133,6 +144,7 @@ def prepare(experiment: Experiment, limit: int | None = None, *, test: bool = Tr
         labels=labels,
         bank=files.bank,
         params=slots.fixed(experiment),
+        shelf=Shelf(files.library) if files.library else None,
     )
     baseline = slots.baseline(experiment, space, files.templates)
     task = replace(task, baseline=baseline)
@@ -151,7 +163,9 @@ def prepare(experiment: Experiment, limit: int | None = None, *, test: bool = Tr
         test=test,
     )
     _try(prepared)
-    return replace(prepared, rows=replace(kept, notes=(*kept.notes, *alike(prepared.task, prepared.space, kept.dev))))
+    about = notes(files.library, kept.scored, experiment.search.allocate[0]) if files.library else ()
+    told = (*about, *alike(task, space, kept.dev))
+    return replace(prepared, rows=replace(kept, notes=(*kept.notes, *told)))
 
 
 def opened(
@@ -183,12 +197,17 @@ def _checked(
         problems += check_rows(experiment, rows, labels)
         problems += check_metrics(experiment, rows, files.metrics)
         problems += check_bank(experiment, bank, rows, files.places, labels)
+        problems += check_retrieval(experiment, files.library, rows)
     lacks_bank = experiment.bank is not None and bank is None
     if rows is not None and templates:
         problems += check_templates(experiment, templates, files.sources, rows, bank)
-    if not templates or lacks_bank:
+        problems += check_reading(experiment, templates)
+    lacks_corpus = experiment.retrieval is not None and files.library is None
+    if not templates or lacks_bank or lacks_corpus:
         return None
-    space: Space | None = caught(problems, lambda: slots.build(experiment, templates, bank, labels), None)
+    space: Space | None = caught(
+        problems, lambda: slots.build(experiment, templates, bank, labels, files.library), None
+    )
     if rows is not None and space is not None and not problems:
         problems += check_proposers(experiment, files.proposers, space, rows, bank)
         problems += design.problems(experiment, space, len(rows.dev))
@@ -222,14 +241,34 @@ def _identity(experiment: Experiment, task: Task, rows: Rows, strategy: Iterable
         {name: source_of(metric) for name, metric in task.metrics.items()},
         [source_of(each) for each in strategy],
         [str(label) for label in task.labels],
+        *([_corpus(task.shelf)] if task.shelf else []),
     ]
     text = json.dumps(parts, sort_keys=True, ensure_ascii=True, default=str)
     return "r" + hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
+def _corpus(shelf: Shelf) -> list[Any]:
+    """What passages are found in, and by whose code."""
+    return [shelf.library.hash, sorted(shelf.library.parts.sources.items())]
+
+
 def _content(example: Example) -> list[Any]:
     passages = [[passage.id, passage.text] for passage in example.passages]
-    return [example.id, dict(example.inputs), example.label, example.group, example.weight, passages]
+    gold = [list(example.gold)] if example.gold else []
+    return [example.id, dict(example.inputs), example.label, example.group, example.weight, passages, *gold]
+
+
+def _with_gold(rows: Rows, library: Library | None) -> Rows:
+    """The rows, their gold by the ids that the corpus kept."""
+    if library is None or not library.duplicates:
+        return rows
+
+    def known(part: Sequence[Example]) -> tuple[Example, ...]:
+        return tuple(
+            replace(each, gold=first_gold(each.gold, library.duplicates)) if each.gold else each for each in part
+        )
+
+    return replace(rows, train=known(rows.train), dev=known(rows.dev), test=known(rows.test))
 
 
 def _try(prepared: Prepared) -> None:

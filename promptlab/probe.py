@@ -18,13 +18,15 @@ from promptlab.experiment import missing_keys
 from promptlab.folder import LOG, locked, project_of
 from promptlab.headroom import Headroom, headroom, unlike
 from promptlab.kept import keep, looked_at
-from promptlab.meter import Meter, cap_of
+from promptlab.meter import Cost, Meter, cap_of
 from promptlab.mine import completed, draw, too_many_errors
 from promptlab.predict import predict
 from promptlab.prepare import Prepared
 from promptlab.proposers.random import draw as drawn
 from promptlab.records import Budget, Flow, Prediction, Variant
+from promptlab.retrieve.pool import quiet
 from promptlab.session import Wire
+from promptlab.stocked import stocked
 from promptlab.store import Store
 from promptlab.wire import connect
 
@@ -72,7 +74,10 @@ async def measured(prepared: Prepared, transport: Wire, store: Store, calls: int
     rows = prepared.rows.dev[: max(1, most // len(variants))]
     halt = Halt()
     halt.told = transport.stop
-    driver = Driver(transport, store, Meter(cap_of(Budget(most, budget.tokens, budget.usd)), store.spent()), halt)
+    finding = len(task.shelf.setup(prepared.rows.dev)) + task.shelf.most(len(variants)) * len(rows) if task.shelf else 0
+    cap = cap_of(Budget(most + finding, budget.tokens, budget.usd))
+    driver = Driver(transport, store, Meter(cap, store.spent()), halt)
+    await stocked(prepared, driver, quiet, Cost())
     cells = [(v, i) for i in range(len(rows)) for v in range(len(variants))]
 
     def ask(place: int) -> Flow[Prediction]:

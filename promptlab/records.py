@@ -252,7 +252,8 @@ class Prediction:
     """One row of predictions.csv: what one variant answered on one example, and how good that was.
 
     ``scores`` holds every metric by name; ``score`` is the objective. ``calls`` are all calls it took. ``explanation``
-    is what the metrics of the objective say of the answer; it is not kept for every row.
+    is what the metrics of the objective say of the answer; it is not kept for every row. ``passages`` are the ids of
+    those that the prompt showed, in its order; ``measures`` how well they were found, where they were looked for.
     """
 
     variant: str
@@ -270,6 +271,8 @@ class Prediction:
     prompt_tokens: int = 0
     calls: tuple[Call, ...] = ()
     explanation: str = ""
+    passages: tuple[str, ...] = ()
+    measures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,9 @@ def reserve(task: Task, test: Sequence[Example], repeats: int, cap: Cost) -> Cal
     def held(view: View) -> Cost:
         seats = view.finalists
         wide = max(len(variant.members) for variant in view.variants)  # at most one ensemble is a finalist
-        calls = (seats + 1 + max(0, wide - 1)) * len(test) * repeats * task.calls
+        many = seats + 1 + max(0, wide - 1)
+        finding = task.shelf.most(many) * len(test) if task.shelf else 0  # a repeat finds what the first one found
+        calls = many * len(test) * repeats * task.calls + finding
         if counted or not test:
             return Cost(calls)
         costs = [bound(view.variants[v]) for v in range(1, len(view.variants)) if view.live[v]] or [
@@ -44,26 +46,39 @@ def reserve(task: Task, test: Sequence[Example], repeats: int, cap: Cost) -> Cal
 
 
 def check_reserve(prepared: Prepared, held: Cost) -> None:
-    """Raise BadInput where the budget cannot pay for the test, and for the design or a first call beside it."""
-    experiment = prepared.experiment
+    """Raise BadInput where the budget cannot pay for the test, and for corpus, design or a first call beside it."""
+    experiment, task = prepared.experiment, prepared.task
     cap = cap_of(experiment.search.budget)
     design = prepared.design
     block = design.calls * experiment.search.repeats if design else 0
-    if design and held.calls + block > cap.calls:
+    setup = sum(map(worst_case, task.shelf.setup(prepared.rows.dev) if task.shelf else ()), Cost())
+    if design and held.calls + setup.calls + block > cap.calls:
         what = (
             f"the budget cannot pay for the design: {len(design.ids)} variants on {len(design.examples)} rows take "
             f"{block:,} calls, and {held.calls:,.0f} of {cap.calls:,.0f} are set aside for the test"
         )
         remedy = "Raise search.budget.calls, or lower search.design."
         raise BadInput(experiment.problem(("search", "design"), what, remedy))
-    if (held + Cost(1)).within(cap):
+    if setup.calls and held.within(cap) and not (held + setup + Cost(1)).within(cap):
+        what = (
+            f"the budget cannot pay for the corpus: embedding it may take {_told(setup, cap)}, "
+            f"and {_told(held, cap)} are set aside for the test"
+        )
+        remedy = "Raise search.budget, or leave the retrievers out that embed."
+        raise BadInput(experiment.problem(("search", "budget"), what, remedy))
+    if (held + setup + Cost(1)).within(cap):
         return
-    needs = [f"{held.calls:,.0f} calls"]
-    needs += [f"{held.tokens:,.0f} tokens"] if cap.tokens < math.inf else []
-    needs += [f"${held.usd:,.4f}"] if cap.usd < math.inf else []
     what = (
         f"the budget cannot pay for the test: {prepared.seats} finalists and the baseline on "
-        f"{len(prepared.rows.test)} test rows may take {', '.join(needs)}"
+        f"{len(prepared.rows.test)} test rows may take {_told(held, cap)}"
     )
     remedy = "Raise search.budget, lower search.finalists, or use --no-test."
     raise BadInput(experiment.problem(("search", "budget"), what, remedy))
+
+
+def _told(cost: Cost, cap: Cost) -> str:
+    """A cost in what is capped."""
+    parts = [f"{cost.calls:,.0f} calls"]
+    parts += [f"{cost.tokens:,.0f} tokens"] if cap.tokens < math.inf else []
+    parts += [f"${cost.usd:,.4f}"] if cap.usd < math.inf else []
+    return ", ".join(parts)

@@ -6,6 +6,7 @@ Dev alone selects, ranks and ties; test only reports, and says of dev's pick whe
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,11 +14,13 @@ from typing import Any
 import numpy as np
 
 from promptlab.findings import Findings
+from promptlab.hits import hits, measured_names
 from promptlab.jury.judged import names_winner, on_pick
 from promptlab.measured import by_variant, means, measured, pairs_of
 from promptlab.predict import Task
 from promptlab.predictions import cell, rounded
 from promptlab.records import Example, Prediction, Variant
+from promptlab.shelf import diagnoses
 from promptlab.spending import STATUSES, spending
 from promptlab.stats.paired import mean, paired, rate_interval
 from promptlab.stats.sample import Array, codes_of
@@ -48,6 +51,11 @@ def further_metrics(task: Task) -> list[str]:
     return [name for name in task.metrics if name != alone]
 
 
+def further(found: Findings) -> list[str]:
+    """What has columns of its own beside the objective: further metrics, and how well passages were found."""
+    return [*further_metrics(found.task), *(measured_names(found) if found.task.shelf else ())]
+
+
 def fold(found: Findings) -> list[Row]:
     """The rows of results.csv, best rank first. What was not measured is absent or None; numbers are rounded."""
     found, task = as_measured(found), found.task
@@ -63,6 +71,7 @@ def fold(found: Findings) -> list[Row]:
             **_dev(found, v, float(deltas[v])),
             **_test(found, v, test),
             **_further(task, dev if _fair(found, v) else [], final, examples),
+            **(hits(task, {"dev": dev if _fair(found, v) else [], "test": final}, examples) if task.shelf else {}),
             **spending([*dev, *final], priced=priced),
         }
         rows.append(
@@ -85,16 +94,24 @@ def as_measured(found: Findings) -> Findings:
 def names_of(variants: Sequence[Variant]) -> list[str]:
     """Names for people: the template, and the slots in which these variants differ."""
     keys = dict.fromkeys(key for variant in variants for key in variant.slots if key != "template")
-    varying = [key for key in keys if len({str(variant.slots.get(key)) for variant in variants}) > 1]
+    varying = [key for key in keys if _varies(key, variants)]
+    named = shortened(varying)
     return [
         " ".join(
             [
                 str(variant.slots["template"]),
-                *(f"{short(key)}={brief(variant.slots[key])}" for key in varying if key in variant.slots),
+                *(f"{named[key]}={brief(variant.slots[key])}" for key in varying if key in variant.slots),
             ]
         )
         for variant in variants
     ]
+
+
+def _varies(key: str, variants: Sequence[Variant]) -> bool:
+    """Whether a slot tells variants apart; one of retrieval's only if those that have it differ."""
+    having = [variant for variant in variants if key in variant.slots]
+    among = having if key.startswith("retrieval.") else variants
+    return len({str(variant.slots.get(key)) for variant in among}) > 1
 
 
 def brief(value: Any) -> str:
@@ -105,7 +122,13 @@ def brief(value: Any) -> str:
 
 def short(slot: str) -> str:
     """A slot's name without the part of the experiment file that it comes from."""
-    return slot.removeprefix("bank.").removeprefix("params.")
+    return slot.removeprefix("bank.").removeprefix("params.").removeprefix("retrieval.")
+
+
+def shortened(slots: Sequence[str]) -> dict[str, str]:
+    """Each slot's short name; the whole one where two would be called the same."""
+    counts = Counter(map(short, slots))
+    return {slot: short(slot) if counts[short(slot)] == 1 else slot for slot in slots}
 
 
 def claimed(row: Mapping[str, Any]) -> bool:
@@ -137,7 +160,7 @@ def _dev(found: Findings, v: int, delta: float) -> Row:
     if n == 0 or not _fair(found, v):
         return {"dev_n": n}
     row: Row = {"dev_n": n, "dev_score": mean(scores, weights), "dev_delta": delta if v else None}
-    if v and v not in found.choice.full:
+    if v and not _complete(found, v):
         return row
     groups = codes_of([example.group for example in view.dev])
     interval = rate_interval(scores, weights, seed_of(found), groups=groups)
@@ -156,7 +179,13 @@ def _fair(found: Findings, v: int) -> bool:
     A mean over rows that an allocator picked for what they tell is no accuracy.
     """
     asked = found.search.view.asked[v]
-    return v in (0, *found.choice.full) or bool(asked[: asked.sum()].all())
+    return v == 0 or _complete(found, v) or bool(asked[: asked.sum()].all())
+
+
+def _complete(found: Findings, v: int) -> bool:
+    """Whether a variant was scored on all that the baseline was; whoever is told what is right takes no seat by it."""
+    view = found.search.view
+    return v in found.choice.full or (diagnoses(view.variants[v]) and bool((view.asked[v] >= view.asked[0]).all()))
 
 
 def _test(found: Findings, v: int, test: Tested) -> Row:
@@ -185,6 +214,8 @@ def _status(found: Findings, v: int, test: Tested) -> str:
         return "winner"
     if v in choice.tied:
         return "tied"
+    if diagnoses(view.variants[v]):
+        return "diagnosis"
     return "beaten" if v in choice.full and view.live[v] else "dropped"
 
 

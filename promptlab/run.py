@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from promptlab import capabilities
 from promptlab.answered import strangers
 from promptlab.artifacts import write_artifacts, write_tables
+from promptlab.complete import lost
+from promptlab.database import copied
 from promptlab.dataset.split import save
 from promptlab.errors import BadInput, Problem
 from promptlab.experiment import Experiment, canonical, missing_keys
@@ -23,8 +25,9 @@ from promptlab.finished import Run
 from promptlab.folder import LOG, gather, locked, project_of, restore
 from promptlab.own import own_files
 from promptlab.prepare import Prepared, prepare
-from promptlab.reads import note_read
+from promptlab.reads import counts, note_read
 from promptlab.session import Unwatched, Watch, execute
+from promptlab.sparing import Sparing
 from promptlab.store import Store
 from promptlab.version import __version__
 from promptlab.wire import Recorded, connect
@@ -54,9 +57,9 @@ def mine(prepared: Prepared, watch: Watch | None = None, *, fresh: bool = False)
             _tell(store)
 
             def opened() -> int:
-                return note_read(project, prepared.rows.test, run)
+                return note_read(project, prepared.rows.test, run) if counts(experiment.models) else 1
 
-            findings = _waited(lambda: _wired(prepared, run, store, watch, opened))
+            findings = _waited(lambda: _wired(prepared, run, store, watch, opened, fresh=fresh))
             done = Run(folder, prepared, findings)
             write_artifacts(done, store)
             store.note("completed", value=True)
@@ -74,7 +77,9 @@ def _tell(store: Store) -> None:
         sys.stderr.write(note + "\n")
 
 
-async def _wired(prepared: Prepared, run: str, store: Store, watch: Watch, opened: Callable[[], int]) -> Findings:
+async def _wired(
+    prepared: Prepared, run: str, store: Store, watch: Watch, opened: Callable[[], int], *, fresh: bool
+) -> Findings:
     experiment = prepared.experiment
     known = capabilities.read(project_of(experiment.path))
     dialects = {model.endpoint: capabilities.dialects(known, model.endpoint) for model in experiment.asked}
@@ -83,7 +88,9 @@ async def _wired(prepared: Prepared, run: str, store: Store, watch: Watch, opene
     asyncio.get_running_loop().run_in_executor(None, import_module, "scipy.special")
     try:
         async with connect(experiment.asked, store, dialects) as lanes:
-            return await execute(prepared, run, lanes, store, watch, opened)
+            spares = experiment.retrieval is not None and not fresh
+            wire = Sparing(lanes, project_of(experiment.path) / "retrieval") if spares else lanes
+            return await execute(prepared, run, wire, store, watch, opened)
     finally:
         if lanes is not None:
             if lanes.left_out:  # what an earlier session learnt stays true where this one asked nothing
@@ -99,23 +106,35 @@ def load_run(folder: str | Path) -> Run:
     """
     folder = Path(folder)
     if not (folder / LOG).is_file():
-        raise BadInput(Problem("there is no run here", str(folder), remedy="Name a folder under runs/."))
-    store = Store(folder / LOG, None)
-    try:
-        facts = store.fact("options")
-        if facts is None:
-            _tell(store)
-            raise BadInput(Problem("the log does not say how the run was started", str(folder / LOG)))
-        with tempfile.TemporaryDirectory() as place:
-            restore(store.inputs(), Path(place))
-            experiment = Experiment.load(Path(place) / facts["experiment"], facts["overrides"])
+        raise BadInput(_no_log(folder))
+    with tempfile.TemporaryDirectory() as place:
+        copied(folder / LOG, Path(place) / LOG)  # of a damaged log, opening it to write would leave an empty one
+        store = Store(Path(place) / LOG, None)
+        try:
+            facts = store.fact("options")
+            if facts is None:
+                remedy = "`promptlab mine` goes on with it."
+                raise BadInput(Problem("the log does not say how the run was started", str(folder / LOG), 0, remedy))
+            inputs = Path(place) / "inputs"
+            restore(store.inputs(), inputs)
+            experiment = Experiment.load(inputs / facts["experiment"], facts["overrides"])
             prepared = prepare(experiment, facts["limit"], test=facts["test"])
             recorded = Recorded(store)
             reads = store.fact("test_reads") or 1
             findings = _waited(lambda: execute(prepared, facts["run"], recorded, recorded, Unwatched(), lambda: reads))
-        return Run(folder, prepared, findings)
-    finally:
-        store.close()
+        finally:
+            store.close()
+    return Run(folder, prepared, findings)
+
+
+def _no_log(folder: Path) -> Problem:
+    """What is told of a folder without a log: it is another one, or the log was deleted."""
+    if not lost(folder):
+        return Problem("there is no run here", str(folder), remedy="Name a folder under runs/.")
+    remedy = "`promptlab mine` makes it again; what the cache holds costs nothing. The tables can still be compared."
+    return Problem(
+        f"the log of this run ({LOG}) was deleted, and with it what it was made from", str(folder), 0, remedy
+    )
 
 
 def rebuild(folder: str | Path) -> Run:
@@ -151,6 +170,8 @@ def _keep(store: Store, prepared: Prepared, run: str) -> None:
     if store.fact("options") is not None:
         return
     paths = [*experiment.files, *(Path(source.path) for source in prepared.sources.values())]
+    if prepared.task.shelf is not None:
+        paths += prepared.task.shelf.files()
     if rows.splits:
         paths.append(experiment.folder / "splits.csv")
     root, files = gather(paths)

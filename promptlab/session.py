@@ -23,6 +23,8 @@ from promptlab.predict import predict
 from promptlab.prepare import Prepared
 from promptlab.records import Call, Example, Flow, Phase, Prediction, Variant
 from promptlab.reserve import check_reserve, reserve
+from promptlab.shelf import diagnoses
+from promptlab.stocked import stocked
 from promptlab.view import Plan, View
 
 
@@ -31,6 +33,9 @@ class Ledger(Log, Protocol):
 
     def spent(self) -> float:
         """US dollars that were really spent by earlier sessions of the run."""
+
+    def totals(self) -> Mapping[str, tuple[int, float]]:
+        """By purpose, how many requests the run asked for, and what they cost at list price in US dollars."""
 
     def trace(self, number: int, summary: Mapping[str, Any], asks: Iterable[tuple[Any, ...]]) -> None:
         """Note a closed round."""
@@ -55,6 +60,9 @@ class Watch(Protocol):
     def closed(self, view: View, plan: Plan, rows: Sequence[Prediction]) -> None:
         """A round is closed."""
 
+    def preparing(self, what: str, done: int, of: int) -> None:
+        """Something is made before the first round: ``done`` of so many."""
+
     def testing(self, choice: Choice, view: View, calls: int) -> None:
         """Test is opened."""
 
@@ -69,6 +77,9 @@ class Unwatched:
         """Shows nothing."""
 
     def closed(self, view: View, plan: Plan, rows: Sequence[Prediction]) -> None:
+        """Shows nothing."""
+
+    def preparing(self, what: str, done: int, of: int) -> None:
         """Shows nothing."""
 
     def testing(self, choice: Choice, view: View, calls: int) -> None:
@@ -127,14 +138,16 @@ async def execute(
         return predict(task, variant, example, repeat, "test", "final")
 
     with _stops(halt, search.budget.minutes):
+        await stocked(prepared, driver, watch.preparing, kept(prepared.start()))
         found = await mine(prepared.start(), rules, mining, driver)
         costs = served(found.view.variants, found.predictions, task.models, search.costs) if search.costs else None
-        choice = choose(measured(found.view, task, found.predictions), experiment.seed, costs)
+        told = [v for v, each in enumerate(found.view.variants) if diagnoses(each)]
+        choice = choose(measured(found.view, task, found.predictions), experiment.seed, costs, told)
         tested: Sequence[Prediction] = ()
         reads = 1
         await asyncio.sleep(0.001)  # minutes and signals that came meanwhile are heard before test is opened
         if rows.test and halt.reason is None:
-            reads = test_opened()
+            reads = test_opened() if choice.finalists else 1  # the baseline alone is compared with nothing
             watch.testing(choice, found.view, (1 + len(choice.finalists)) * len(rows.test) * search.repeats)
             tested = await score_test(found.view, choice, rows.test, testing, driver, search.repeats, limit)
             log.trace(found.view.round, {"phase": "final", "cells": len(tested)}, _asks(tested))
@@ -144,7 +157,7 @@ async def execute(
     engine = engine_of(prepared, who)
     return Findings(
         run, engine, task, found, choice, rows.test, tested, experiment.seed, who.models,
-        reads=reads, alone=prepared.test and not rows.test,
+        reads=reads, alone=prepared.test and not rows.test, calls=sum(count for count, _ in log.totals().values()),
     )  # fmt: skip
 
 

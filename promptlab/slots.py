@@ -12,13 +12,24 @@ from promptlab.bank import Bank
 from promptlab.errors import BadInput, Problem, nearest
 from promptlab.experiment import Experiment
 from promptlab.records import Slot, Variant
+from promptlab.retrieve import settings as retrieval
+from promptlab.retrieve.library import Library
 from promptlab.space import Space, pinned
 from promptlab.template import Template
+
+_EMPTY: Mapping[str, tuple[Any, ...]] = {"bank.k": (0,), "retrieval.retriever": (retrieval.NONE,)}
+"""What a baseline has of a slot that it does not name, where the slot has it: a prompt without demos or passages."""
 
 When = tuple[tuple[str, tuple[Any, ...]], ...]
 
 
-def build(experiment: Experiment, templates: Mapping[str, Template], bank: Bank | None, labels: Sequence[Any]) -> Space:
+def build(
+    experiment: Experiment,
+    templates: Mapping[str, Template],
+    bank: Bank | None,
+    labels: Sequence[Any],
+    library: Library | None = None,
+) -> Space:
     """The space, every variant of it with an id by content. Raises BadInput for pins and holes that fit no slot."""
     slots = tuple(_slots(experiment, templates, bank))
     problems = _unknown(experiment, slots)
@@ -27,7 +38,7 @@ def build(experiment: Experiment, templates: Mapping[str, Template], bank: Bank 
     return Space(
         slots=pinned(slots, experiment.space_pins),
         exclude=experiment.exclude,
-        contents=_contents(experiment, templates),
+        contents=_contents(experiment, templates) | (library.contents() if library else {}),
         context=_digest([[(str(label), getattr(label, "description", "")) for label in labels], fixed(experiment)]),
         bank=bank.hash if bank else "",
         retrieving=frozenset(name for name, each in templates.items() if "passages" in each.uses),
@@ -48,6 +59,9 @@ def _slots(experiment: Experiment, templates: Mapping[str, Template], bank: Bank
     showing = tuple(name for name, each in templates.items() if "demos" in each.uses)
     if bank is not None and experiment.bank is not None and showing:
         yield from _bank_slots(experiment, (("template", showing),))
+    if experiment.retrieval is not None:
+        reading = tuple(name for name, each in templates.items() if "passages" in each.uses)
+        yield from retrieval.slots(experiment.retrieval, reading)
     for name, values in experiment.params.items():
         if len(values) > 1:
             yield Slot(f"params.{name}", "number", values)
@@ -104,13 +118,16 @@ def _unknown(experiment: Experiment, slots: Sequence[Slot]) -> list[Problem]:
 
 
 def baseline(experiment: Experiment, space: Space, templates: Mapping[str, Template]) -> Variant:
-    """The baseline: the named values, and the first value of every slot that is left out (no demos where 0 is one)."""
+    """The baseline: the named values, and the first value of every slot that is left out.
+
+    Without demos where 0 is a value of ``bank.k``, and without passages where ``none`` is a retriever.
+    """
     given = dict(experiment.baseline or {})
     values: dict[str, Any] = {}
     for slot in sorted(space.slots, key=lambda each: len(each.when)):
         if not all(values.get(name) in ok for name, ok in slot.when):
             continue
-        first = 0 if slot.name == "bank.k" and 0 in slot.values else slot.values[0]
+        first = next((value for value in _EMPTY.get(slot.name, ()) if value in slot.values), slot.values[0])
         wanted = given.get(slot.name, first)
         values[slot.name] = wanted
         template = templates.get(str(values.get("template")))

@@ -35,7 +35,8 @@ class Space:
         asked = {name: self._asked(name, value) for name, value in values.items()}
         bank = self.bank if values.get("bank.k") else ""
         text = json.dumps([self.context, bank, asked], sort_keys=True, default=str)
-        method: Method = "rag" if values.get("template") in self.retrieving else "prompting"
+        shows = values.get("template") in self.retrieving and values.get("retrieval.retriever") != "none"
+        method: Method = "rag" if shows else "prompting"
         return Variant(
             "v" + hashlib.sha256(text.encode()).hexdigest()[:8], dict(values), origin, tuple(parents), method
         )
@@ -107,6 +108,12 @@ class Space:
     def active(self, values: Mapping[str, Any]) -> list[Slot]:
         """The slots that exist at these values."""
         return [slot for slot in self.slots if all(taken(values.get(name, _ABSENT)) in ok for name, ok in slot.when)]
+
+    def holds(self, variant: Variant) -> bool:
+        """Whether a variant is a point of the space as it is pinned: a value of every slot that is active there."""
+        active = self.active(variant.slots)
+        inside = all(any(s.name == name and value in s.values for s in active) for name, value in variant.slots.items())
+        return inside and not self.excluded(variant.slots)
 
     def names(self) -> tuple[str, ...]:
         """The names of all slots, each once, in order."""

@@ -140,7 +140,7 @@ CASES: dict[str, tuple[Edit, list[str]]] = {
         [
             (
                 "p/templates/plain.j2:2: the template reads `passages`, and no row has any. "
-                "Name the column that holds them: data.passages."
+                "Name the column that holds them (data.passages), or a corpus: retrieval: {corpus: …}."
             )
         ],
     ),

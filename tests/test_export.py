@@ -476,7 +476,8 @@ def test_the_winner_of_a_sample_is_the_same_everywhere(name: str, tmp_path: Path
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("runs", ".promptlab"))
     pins = {"support_intent": {"space.template": ["intent/rubric"], "space.bank.k": [8], "space.ask": ["only"],
                                "space.bank.select": ["nearest"], "baseline": None},
-            "product_qa": {"space.template": ["qa/grounded"], "space.task": ["plain"], "baseline": None}}  # fmt: skip
+            "product_qa": {"space.template": ["qa/grounded"], "space.task": ["plain"],
+                           "space.retrieval.retriever": ["bm25"], "baseline": None}}  # fmt: skip
     path = tmp_path / "experiments" / name / "experiment.yaml"
     run = pl.Experiment.load(path, pins[name] | {"search.allocate": "full"}).mine(limit=4, test=False)
     loaded = pl.load(laid(tmp_path / "jinja", export(run, "jinja")))
@@ -487,3 +488,69 @@ def test_the_winner_of_a_sample_is_the_same_everywhere(name: str, tmp_path: Path
             wanted = run.winner.messages(passages=passages, **inputs)
             assert loaded.messages(passages=passages, **inputs) == wanted
             assert said(inputs | {"passages": passages} if passages else inputs) == [wanted]
+
+
+def test_a_promptfoo_export_comes_back_with_the_same_messages(run: pl.Run, tmp_path: Path) -> None:
+    variant = variants(run)[1]
+    laid(tmp_path / "out", export(run, "promptfoo", variant.id))
+    done = CliRunner().invoke(app, ["init", str(tmp_path / "new"), "--from", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert "Everything in the configuration has a counterpart." in done.output
+    [home] = (tmp_path / "new" / "experiments").iterdir()
+    back = pl.Experiment.load(home)
+    assert back.parsed.answer == "json:colour"
+    assert [back.messages(each + 1) for each in range(len(run.prepared.rows.dev))] == [
+        own(run, variant, dict(each.inputs)) for each in run.prepared.rows.dev
+    ]
+
+
+def test_the_openai_script_says_in_one_line_whom_it_cannot_reach(run: pl.Run, tmp_path: Path) -> None:
+    folder = laid(tmp_path, export(run, "openai", variants(run)[0].id))
+    environment = os.environ | {"PROMPT_BASE_URL": "http://127.0.0.1:9/v1"}
+    words = [sys.executable, "ask.py", "x"]
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == "error: http://127.0.0.1:9/v1: Connection error.\n"
+
+
+@pytest.mark.parametrize("command", ["export", "compare", "load"])
+def test_reading_a_run_whose_log_is_damaged_names_it_and_changes_nothing(
+    run: pl.Run, tmp_path: Path, command: str
+) -> None:
+    folder = tmp_path / "runs" / "bad"
+    folder.mkdir(parents=True)
+    (folder / "run.sqlite").write_bytes(b"garbage" * 1000)
+    before = {each.name: each.read_bytes() for each in folder.iterdir()}
+    if command == "load":
+        with pytest.raises(pl.BadInput) as caught:
+            pl.load_run(folder)
+        said = str(caught.value)
+    else:
+        done = CliRunner().invoke(app, [command, str(folder), *(["--to", "python"] if command == "export" else [])])
+        assert done.exit_code == 2
+        said = done.output
+    assert f"{folder / 'run.sqlite'}: the log is damaged" in said
+    assert "`promptlab mine` sets it aside and asks again" in said
+    assert {each.name: each.read_bytes() for each in folder.iterdir()} == before
+
+
+def test_reading_a_run_leaves_nothing_beside_its_log(run: pl.Run, tmp_path: Path) -> None:
+    (tmp_path / "run.sqlite").write_bytes((run.folder / "run.sqlite").read_bytes())
+    content = bytearray((tmp_path / "run.sqlite").read_bytes())
+    assert pl.load_run(tmp_path).rows == run.rows
+    assert [each.name for each in tmp_path.iterdir()] == ["run.sqlite"]
+    assert (tmp_path / "run.sqlite").read_bytes() == content
+    content[8192:] = os.urandom(len(content) - 8192)  # the first page is whole, the others are not
+    (tmp_path / "run.sqlite").write_bytes(content)
+    with pytest.raises(pl.BadInput, match="the log is damaged"):
+        pl.load_run(tmp_path)
+    assert [each.name for each in tmp_path.iterdir()] == ["run.sqlite"]
+
+
+def test_a_run_whose_log_was_deleted_is_called_so(run: pl.Run, tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / run.id
+    folder.mkdir(parents=True)
+    (folder / "results.csv").write_bytes((run.folder / "results.csv").read_bytes())
+    done = CliRunner().invoke(app, ["export", str(folder), "--to", "python"])
+    assert done.exit_code == 2
+    assert f"{folder}: the log of this run (run.sqlite) was deleted" in done.output

@@ -54,6 +54,8 @@ rows = st.builds(
     texts,
     st.integers(0),
     explanation=texts,
+    passages=st.lists(texts, max_size=3).map(tuple),
+    measures=st.dictionaries(texts, st.floats(allow_nan=False), max_size=3),
 )
 
 

@@ -120,10 +120,15 @@ def test_the_passages_of_product_qa_are_shown_with_their_titles(tmp_path: Path) 
     )
     folder = tmp_path / "experiments" / "product_qa"
     question = json.loads((folder / "questions.jsonl").read_text("utf-8").splitlines()[0])
-    body = rendered(folder / "experiment.yaml", "--row", question["id"], "--variant", "template=qa/grounded")["body"]
-    last = body["messages"][-1]["content"]
-    passages = "".join(f"[{n}] {each['title']}: {each['text']}\n" for n, each in enumerate(question["passages"], 1))
-    assert last == f"{passages}\nQuestion: {question['question']}"
+    pages = {each["id"]: each for each in map(json.loads, (folder / "corpus.jsonl").read_text("utf-8").splitlines())}
+    wanted = "template=qa/grounded,retrieval.retriever=oracle"
+    body = rendered(folder / "experiment.yaml", "--row", question["id"], "--variant", wanted)["body"]
+    passages, blank, asked = body["messages"][-1]["content"].rpartition("\n\n")
+    assert (blank, asked) == ("\n\n", f"Question: {question['question']}")
+    shown = {f"{pages[each]['title']}: {pages[each]['text']}" for each in question["gold"]}
+    lines = passages.split("\n")
+    assert {line.partition("] ")[2] for line in lines} == shown
+    assert [line.partition("] ")[0] for line in lines] == [f"[{n}" for n in range(1, len(shown) + 1)]
 
 
 def hostile(project: Path) -> Path:

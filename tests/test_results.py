@@ -406,5 +406,7 @@ def test_a_mean_over_rows_that_an_allocator_picked_is_not_printed() -> None:
     """The first rows of dev are a fair sample of it; others were picked for what they tell."""
     asked = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [0, 1, 0, 1], [0, 1, 1, 0]], bool)
     choice = SimpleNamespace(full=(3,))
-    found: Any = SimpleNamespace(search=SimpleNamespace(view=SimpleNamespace(asked=asked)), choice=choice)
+    variants = [Variant(f"v{v}", {}) for v in range(4)]
+    view = SimpleNamespace(asked=asked, variants=variants)
+    found: Any = SimpleNamespace(search=SimpleNamespace(view=view), choice=choice)
     assert [_fair(found, v) for v in range(4)] == [True, True, False, True]

@@ -150,6 +150,21 @@ def _passage(item: Any, place: int, column: str) -> Passage:
     return Passage(name, f"{title}: {text}" if title else text)
 
 
+def read_gold(row: Row, column: str) -> tuple[str, ...]:
+    """What holds the row's answer: ids of passages or documents, or texts, each once; an empty cell names none."""
+    value = row.cells.get(column)
+    _carried(value, column)
+    listed = _listed(value) if isinstance(value, str) else value
+    if listed is None:
+        listed = value
+    items = listed if isinstance(listed, list) else [listed]
+    for each in items:
+        if isinstance(each, bool | list | dict):
+            remedy = "It holds the id of a passage or document, a text, or a list of them."
+            raise CellError(f"column {column!r} holds {_shown(each)}", remedy)
+    return tuple(dict.fromkeys(_text(each).strip() for each in items if not _empty(each)))
+
+
 def _shown(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:59]}…"

@@ -30,6 +30,7 @@ class Columns:
     ``id`` defaults to a column called "id", else ids are made from content. ``fold`` cells say train, dev or test.
     ``apart`` are columns that are no inputs by default, because others read them (human scores).
     ``passages`` cells hold a list of texts or of {id, text} or {title, text} objects (as JSON text in csv and tsv).
+    ``gold`` cells name the passages or documents that hold the answer, or say them: one, or a (JSON) list.
     """
 
     inputs: Mapping[str, str] = field(default_factory=dict)
@@ -41,12 +42,13 @@ class Columns:
     weight: str | None = None
     fold: str | None = None
     passages: str | None = None
+    gold: str | None = None
     apart: tuple[str, ...] = ()
 
     @property
     def special(self) -> tuple[str, ...]:
         """The columns that are not inputs by default."""
-        named = (self.label, self.id, self.group, self.weight, self.fold, self.passages)
+        named = (self.label, self.id, self.group, self.weight, self.fold, self.passages, self.gold)
         return tuple(column for column in named if column is not None)
 
 
@@ -81,13 +83,15 @@ def load(path: Path, columns: Columns) -> Dataset:
     weights = _optional(table, problems, columns.weight, cell.read_weight, 1.0)
     none: tuple[Passage, ...] = ()
     passages = _optional(table, problems, columns.passages, cell.read_passages, none)
+    unknown: tuple[str, ...] = ()
+    gold = _optional(table, problems, columns.gold, cell.read_gold, unknown)
     folds = _optional(table, problems, columns.fold, cell.read_fold, None)
     ids = _given_ids(table, problems, columns.id) if columns.id else _made_ids(inputs, labels)
     if problems:
         raise BadInput(problems)
     named = [{name: cells[column] for name, column in columns.inputs.items()} for cells in inputs]
     numbers = [row.number for row in table.rows]
-    examples = tuple(map(Example, ids, named, labels, groups, weights, passages, numbers))
+    examples = tuple(map(Example, ids, named, labels, groups, weights, passages, numbers, gold))
     return Dataset(
         path=table.path,
         examples=examples,
@@ -116,7 +120,7 @@ def _resolved(table: Table, columns: Columns) -> tuple[Columns, list[Problem]]:
         problems.append(Problem("no column is left as an input", table.path, remedy="Name one under data.inputs."))
     lacking: dict[str, Any] = {
         key: None
-        for key in ("label", "id", "group", "weight", "fold", "passages")
+        for key in ("label", "id", "group", "weight", "fold", "passages", "gold")
         if getattr(columns, key) not in table.columns
     }
     inputs = {name: column for name, column in columns.inputs.items() if column in table.columns}

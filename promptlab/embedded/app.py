@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from promptlab.embedded import VERSION
 from promptlab.embedded.batches import Batches
-from promptlab.embedded.cards import card, cards
+from promptlab.embedded.cards import card, cards, drop
 from promptlab.embedded.checks import ApiError, decoded
 from promptlab.embedded.completion import choices, completion
 from promptlab.embedded.embeddings import embeddings, read_embedding
 from promptlab.embedded.files import Files
+from promptlab.embedded.jobs import Jobs
 from promptlab.embedded.protocol import read_request
 from promptlab.embedded.respond import identity
 from promptlab.embedded.stream import events
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
 
 _LARGEST_BODY = 32 * 2**20
 _ROUTES = (
-    "GET /v1/models, GET /v1/models/{id}, POST /v1/chat/completions, POST /v1/embeddings, POST and GET /v1/files, "
-    "GET and DELETE /v1/files/{id}, GET /v1/files/{id}/content, POST and GET /v1/batches, GET /v1/batches/{id}, "
-    "POST /v1/batches/{id}/cancel, GET /health"
+    "GET /v1/models, GET and DELETE /v1/models/{id}, POST /v1/chat/completions, POST /v1/embeddings, "
+    "POST and GET /v1/files, GET and DELETE /v1/files/{id}, GET /v1/files/{id}/content, POST and GET /v1/batches, "
+    "GET /v1/batches/{id}, POST /v1/batches/{id}/cancel, POST and GET /v1/fine_tuning/jobs, "
+    "GET /v1/fine_tuning/jobs/{id}, GET /v1/fine_tuning/jobs/{id}/events, GET /v1/fine_tuning/jobs/{id}/checkpoints, "
+    "POST /v1/fine_tuning/jobs/{id}/cancel, GET /health"
 )
 
 
@@ -64,6 +67,10 @@ async def _models(_: web.Request) -> web.Response:
 
 async def _model(request: web.Request) -> web.Response:
     return _json(card(request.match_info["name"]))
+
+
+async def _drop_model(request: web.Request) -> web.Response:
+    return _json(drop(request.match_info["name"]))
 
 
 async def _health(_: web.Request) -> web.Response:
@@ -122,6 +129,38 @@ def _add_batches(made: web.Application, files: Files) -> None:
     made.cleanup_ctx.append(closing)
 
 
+def _add_jobs(made: web.Application, jobs: Jobs) -> None:
+    async def create(request: web.Request) -> web.Response:
+        return _json(jobs.create(decoded(await request.read())))
+
+    async def listed(request: web.Request) -> web.Response:
+        return _json(jobs.list(request.query))
+
+    async def show(request: web.Request) -> web.Response:
+        return _json(jobs.show(request.match_info["name"]))
+
+    async def events(request: web.Request) -> web.Response:
+        return _json(jobs.events(request.match_info["name"], request.query))
+
+    async def checkpoints(request: web.Request) -> web.Response:
+        return _json(jobs.checkpoints(request.match_info["name"], request.query))
+
+    async def cancel(request: web.Request) -> web.Response:
+        return _json(jobs.cancel(request.match_info["name"]))
+
+    async def closing(_: web.Application) -> AsyncIterator[None]:
+        yield
+        await jobs.close()
+
+    made.router.add_post("/v1/fine_tuning/jobs", create)
+    made.router.add_get("/v1/fine_tuning/jobs", listed)
+    made.router.add_get("/v1/fine_tuning/jobs/{name}", show)
+    made.router.add_get("/v1/fine_tuning/jobs/{name}/events", events)
+    made.router.add_get("/v1/fine_tuning/jobs/{name}/checkpoints", checkpoints)
+    made.router.add_post("/v1/fine_tuning/jobs/{name}/cancel", cancel)
+    made.cleanup_ctx.append(closing)
+
+
 def _refused(error: web.HTTPException, request: web.Request) -> ApiError:
     """The web framework's own refusals (no such route, wrong method, body too large) in OpenAI's shape."""
     place = f"{request.method} {request.path[:200]}"
@@ -136,8 +175,11 @@ def _refused(error: web.HTTPException, request: web.Request) -> ApiError:
     return ApiError(f"{place}: {error.reason}", None, None, error.status)
 
 
-def app(files: Files | None = None) -> web.Application:
-    """The server's application. ``files``: where uploads are kept (an empty store of 512 MB if left out)."""
+def app(files: Files | None = None, pace: float = 0.0) -> web.Application:
+    """The server's application. ``files``: where uploads are kept (an empty store of 512 MB if left out).
+
+    ``pace``: seconds that each state of a fine-tuning job lasts at least.
+    """
     from aiohttp import web
 
     @web.middleware
@@ -152,10 +194,12 @@ def app(files: Files | None = None) -> web.Application:
     made = web.Application(client_max_size=_LARGEST_BODY, middlewares=[in_openai_shape])
     made.router.add_get("/v1/models", _models)
     made.router.add_get("/v1/models/{name}", _model)
+    made.router.add_delete("/v1/models/{name}", _drop_model)
     made.router.add_post("/v1/chat/completions", _chat)
     made.router.add_post("/v1/embeddings", _embeddings)
     made.router.add_get("/health", _health)
     kept = files or Files()
     _add_files(made, kept)
     _add_batches(made, kept)
+    _add_jobs(made, Jobs(kept, pace))
     return made

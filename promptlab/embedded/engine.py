@@ -18,12 +18,15 @@ from promptlab.embedded.pieces import count, count_chat, cut
 from promptlab.embedded.prompt import Ask, read
 from promptlab.embedded.replies import Reply, read_reply
 from promptlab.embedded.say import Manner, Thought, say
+from promptlab.embedded.searching import searching, wants_search
+from promptlab.embedded.tuned import SHELF, Lineup
 
-MODELS: Mapping[str, Sight] = {
+_BASES = {
     "small": Sight(wide=False, second_look=False, noise=0.08),
     "big": Sight(wide=True, second_look=True, noise=0.03),
 }
-"""The models that the engine offers."""
+MODELS: Mapping[str, Sight] = Lineup(_BASES, SHELF)
+"""The models that the engine offers; tuned ones can be looked up, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +94,21 @@ def _extracted(ask: Ask, sight: Sight, luck: tuple[Luck, float]) -> Thought | No
 
 def _thought(ask: Ask, replies: Sequence[Reply], params: Params, fate: Luck) -> Thought | None:
     """What the request lets the engine know; None if that is nothing."""
-    luck = (fate, params.temperature)
+    luck, tuned = (fate, params.temperature), SHELF.get(params.model)
+    if tuned is not None and (known := tuned.recalled(ask.query)) is not None:
+        return Thought(known, "This was learned by heart.")
     if ask.passages and (not ask.sure or _is_yes_no(ask.labels)):
         return _extracted(ask, MODELS[params.model], luck)
     if ask.form.missing and not ask.labels and "?" in ask.query:
         return Thought(ask.form.missing, "Nothing in this request tells the answer.")
     labels = ask.labels or _distinct([reply.answer for reply in replies if reply.answer])
+    labels = labels or (tuned.labels if tuned is not None else ())
     if not labels:
         return None
     pairs = [(demo.text, reply.answer) for demo, reply in zip(ask.demos, replies, strict=True)]
     evidence = gather(labels, pairs + _labelled(ask, labels))
-    choice = choose(ask.query, labels, evidence, MODELS[params.model], luck)
+    chosen = tuned.choose if tuned is not None and tuned.labels else choose
+    choice = chosen(ask.query, labels, evidence, MODELS[params.model], luck)
     return Thought(choice.label, choice.reason)
 
 
@@ -137,7 +144,9 @@ def _words(ask: Ask, replies: Sequence[Reply], params: Params, thought: Thought 
     if thought is None:
         loss = _at_a_loss(ask)
         return loss if not params.json_keys else say(Thought("", loss), Manner(ask.form, None, 0.0), luck)
-    manner = Manner(ask.form, replies[-1] if len(replies) >= 2 else None, _chattiness(ask, replies))
+    tuned = SHELF.get(params.model)
+    habit = replies[-1] if len(replies) >= 2 else tuned.habit if tuned is not None else None
+    manner = Manner(ask.form, habit, _chattiness(ask, replies))
     return say(thought, manner, luck)
 
 
@@ -154,18 +163,25 @@ def _replies(ask: Ask) -> list[Reply]:
     return [read_reply(demo.output, ask.labels) for demo in ask.demos]
 
 
+def _settled(chat: Sequence[tuple[str, str]]) -> str | None:
+    """What there is no choice about: a verdict, or what a search asks for; None where neither is wanted."""
+    if wants_verdict(chat):
+        return verdict(chat)
+    return searching(chat) if wants_search(chat) else None
+
+
 def answers(messages: Sequence[Mapping[str, Any]], params: Params, seeds: Sequence[int]) -> list[Answer]:
     """What ``answer`` says with each of ``seeds``; the messages are read once."""
     chat = _turns(messages)
-    tokens_in, meta, judges = count_chat(text for _, text in chat), wants_instruction(chat), wants_verdict(chat)
-    ask = Ask("") if meta or judges else _formatted(read(chat), params)
+    tokens_in, meta, told = count_chat(text for _, text in chat), wants_instruction(chat), _settled(chat)
+    ask = Ask("") if meta or told is not None else _formatted(read(chat), params)
     replies = _replies(ask)
 
     def draw(seed: int) -> Answer:
         chance, cut_off = generator(chat, seed), False
         luck = Drawn(chance)
-        if meta or judges:
-            text = craft(chat, chance) if meta else verdict(chat)
+        if meta or told is not None:
+            text = craft(chat, chance) if meta else str(told)
         else:
             text = _words(ask, replies, params, _thought(ask, replies, params, luck), luck)
         text = _stopped(text, params.stop)
@@ -192,8 +208,8 @@ def outlook(messages: Sequence[Mapping[str, Any]], params: Params = Params()) ->
     chat = _turns(messages)
     if wants_instruction(chat):
         return {}
-    if wants_verdict(chat):
-        return {_stopped(verdict(chat), params.stop): 1.0}
+    if (told := _settled(chat)) is not None:
+        return {_stopped(told, params.stop): 1.0}
     ask = _formatted(read(chat), params)
     replies = _replies(ask)
     texts: dict[str, float] = {}

@@ -23,10 +23,11 @@ def canonical(experiment: Experiment) -> dict[str, Any]:
         "params": _pairs(experiment.params),
         "data": {
             "files": sorted(data.paths),
-            "columns": asdict(data.columns),
+            "columns": {name: each for name, each in asdict(data.columns).items() if name != "gold" or each},
             "labels": None if data.labels is None else [[each.name, each.description] for each in data.labels],
             "split": asdict(data.split),
         },
+        **_canonical_retrieval(experiment),
         "bank": bank and {**asdict(bank), "path": "train" if bank.path == "train" else "file"},
         "space": _pairs(experiment.space_pins),
         "exclude": [dict(hole) for hole in experiment.exclude],
@@ -52,6 +53,24 @@ def _canonical_jury(experiment: Experiment) -> dict[str, Any]:
     """Who judges; nothing without a judge."""
     judges = {name: _canonical_model(model) for name, model in experiment.jury.models.items()}
     return {"jury": judges} if judges else {}
+
+
+def _canonical_retrieval(experiment: Experiment) -> dict[str, Any]:
+    """How passages are looked for, and who is asked; what the corpus holds is hashed beside it."""
+    told = experiment.retrieval
+    if told is None:
+        return {}
+    models = {"embedding": told.embedding, "model": told.model}
+    settings = {
+        "retriever": list(told.retriever),
+        "k": list(told.k),
+        "chunk": _pairs({name: tuple(asdict(each).values()) for name, each in told.chunks.items()}),
+        "order": list(told.order),
+        "query": list(told.query),
+        "rerank": list(told.rerank),
+        "max_tokens": told.max_tokens,
+    }
+    return {"retrieval": settings | {name: each and _canonical_model(each) for name, each in models.items()}}
 
 
 def _canonical_model(model: Model) -> dict[str, Any]:

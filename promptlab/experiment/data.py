@@ -145,6 +145,7 @@ def _columns(sheet: Sheet, file: DataFile) -> Columns | None:
         weight=file.weight,
         fold=split.column if split else None,
         passages=file.passages,
+        gold=file.gold,
     )
 
 

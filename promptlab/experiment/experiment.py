@@ -17,6 +17,7 @@ from promptlab.experiment.data import Data, existing_file, read_data, relative_t
 from promptlab.experiment.file import ExperimentFile
 from promptlab.experiment.metrics import Jury, apart, read_jury, read_metrics
 from promptlab.experiment.models import read_meta, read_models, read_params
+from promptlab.experiment.retrieval import read_retrieval
 from promptlab.experiment.search import (
     MetricSpec,
     Search,
@@ -27,6 +28,7 @@ from promptlab.experiment.search import (
 from promptlab.experiment.shape import check_shape
 from promptlab.experiment.sheet import Sheet, read_sheet, where
 from promptlab.records import Model
+from promptlab.retrieve.settings import Settings
 from promptlab.yaml_file import Key
 
 FILE = "experiment.yaml"
@@ -44,7 +46,8 @@ class Experiment:
 
     ``params`` maps each parameter to the tuple of its values (several = a slot; null = not sent). ``space_pins`` maps
     slots to the values that are left, ``exclude`` are the holes, ``baseline`` slot values (None: the file names none).
-    ``meta`` is the model that proposers ask: the first one if the file names none; ``jury`` who judges, by metric.
+    ``meta`` is the model that proposers ask: the first one if the file names none; ``jury`` who judges, by metric;
+    ``retrieval`` where passages come from (None: from the rows, or from nowhere).
     ``answer`` is None where every template says its own or the default holds. ``source`` is the file's text;
     ``files`` are the file itself and all that it names but templates: rows, bank, labels, schemas.
     """
@@ -66,6 +69,7 @@ class Experiment:
     seed: int = 7
     meta: Model | None = None
     jury: Jury = field(default_factory=lambda: Jury({}, {}))
+    retrieval: Settings | None = None
     files: tuple[Path, ...] = ()
     overrides: tuple[str, ...] = ()
     places: Mapping[Key, tuple[str, int]] = field(default_factory=dict, repr=False, compare=False)
@@ -83,8 +87,10 @@ class Experiment:
 
     @property
     def asked(self) -> tuple[Model, ...]:
-        """Every model that may be asked: those that answer, the one that proposers ask, and those that judge."""
-        every = (*self.models, *((self.meta,) if self.meta else ()), *self.jury.models.values())
+        """Every model that may be asked: those that answer, that proposers ask, that judge, that retrieval needs."""
+        found = (self.retrieval.embedding, self.retrieval.model) if self.retrieval else ()
+        beside = [each for each in (self.meta, *self.jury.models.values(), *found) if each is not None]
+        every = (*self.models, *beside)
         return tuple(each for place, each in enumerate(every) if each not in every[:place])
 
     @property
@@ -169,6 +175,9 @@ def _read(sheet: Sheet, file: ExperimentFile) -> Experiment | None:
     check_meta(sheet, search.budget, meta, models)
     for name, judge in jury.models.items():
         check_meta(sheet, search.budget, judge, models, ("metrics", name, metrics[name].spec, "model"))
+    retrieval = read_retrieval(sheet, file.retrieval, file.endpoint, models, data)
+    for name in ("embedding", "model") if retrieval else ():
+        check_meta(sheet, search.budget, getattr(retrieval, name), models, ("retrieval", name))
     if data is None:
         return None
     data = apart(sheet, data, jury)
@@ -190,6 +199,7 @@ def _read(sheet: Sheet, file: ExperimentFile) -> Experiment | None:
         seed=7 if file.seed is None else file.seed,
         meta=meta,
         jury=jury,
+        retrieval=retrieval,
         files=(sheet.path, *(each for each in dict.fromkeys(sheet.files) if each not in templates)),
         places=sheet.places,
     )

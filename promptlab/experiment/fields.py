@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from promptlab.bank import ORDERS, SELECTIONS
 from promptlab.errors import nearest
 from promptlab.experiment.sheet import shown
+from promptlab.retrieve.order import ORDERS as ARRANGEMENTS
 
 
 def refused(phrase: str, remedy: str = "", hide: bool = False) -> PydanticCustomError:
@@ -138,12 +139,14 @@ Variable = Annotated[
     ),
 ]
 Counts = Annotated[list[Whole], BeforeValidator(_listed)]
+Numbers = Annotated[list[Count], BeforeValidator(_listed)]
 Texts = Annotated[list[Text], BeforeValidator(_listed)]
 Some = Annotated[Any, BeforeValidator(_some)]
 
 
 Select = Annotated[list[Annotated[str, one_of(*SELECTIONS)]], BeforeValidator(_listed)]
 Order = Annotated[list[Annotated[str, one_of(*ORDERS)]], BeforeValidator(_listed)]
+Arrangement = Annotated[list[Annotated[str, one_of(*ARRANGEMENTS)]], BeforeValidator(_listed)]
 several = BeforeValidator(_several)
 listed = BeforeValidator(_listed)
 """A list of at least one; one value alone is one. With ``listed`` each value stands there once."""

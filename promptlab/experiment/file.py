@@ -13,9 +13,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from promptlab.experiment.fields import (
     Address,
     Amount,
+    Arrangement,
     Count,
     Counts,
     Flag,
+    Numbers,
     Order,
     Positive,
     Select,
@@ -127,6 +129,7 @@ class DataFile(Part):
     group: Text | None = None
     weight: Text | None = None
     passages: Text | None = None
+    gold: Text | None = None
 
 
 class BankFile(Part):
@@ -141,6 +144,49 @@ class BankFile(Part):
     label: Text | None = None
     id: Text | None = None
     passages: Text | None = None
+
+
+class CorpusFile(Part):
+    """An item of `retrieval.corpus`: a folder, a glob or a file; of a table, which columns hold what."""
+
+    path: Text | None = None
+    id: Text | None = None
+    text: Text | None = None
+    title: Text | None = None
+
+
+def _chunk(value: Any) -> Any:
+    if value != "whole" and not isinstance(value, dict):
+        raise refused("be `whole`, or a mapping like {words: 120, overlap: 20}")
+    return {"whole": True} if value == "whole" else value
+
+
+class ChunkFile(Part):
+    """An item of `retrieval.chunk`: how documents are cut into passages."""
+
+    whole: Flag = False
+    words: Count | None = None
+    sentences: Count | None = None
+    paragraphs: Count | None = None
+    headings: Count | None = None
+    overlap: Whole | None = None
+
+
+class RetrievalFile(Part):
+    """`retrieval`: where passages come from, and the choices among them."""
+
+    corpus: (
+        Annotated[list[Annotated[CorpusFile, short("path", "be a path, or a mapping with path")]], several] | None
+    ) = None
+    chunk: Annotated[list[Annotated[ChunkFile, BeforeValidator(_chunk)]], several] | None = None
+    retriever: Texts | None = None
+    k: Numbers | None = None
+    order: Arrangement | None = None
+    query: Texts | None = None
+    rerank: Texts | None = None
+    max_tokens: Count | None = None
+    embedding: Annotated[ModelFile, short("id", "be a model's id, or a mapping with id")] | None = None
+    model: Annotated[ModelFile, short("name", "be the name of one of `models`, or a mapping with id")] | None = None
 
 
 class BudgetFile(Part):
@@ -185,6 +231,7 @@ class ExperimentFile(Part):
     data: DataFile | None = None
     templates: Texts | None = None
     bank: Annotated[BankFile, short("from")] | None = None
+    retrieval: RetrievalFile | None = None
     space: dict[str, Any] | None = None
     answer: Text | None = None
     metrics: Some | None = None

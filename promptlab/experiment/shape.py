@@ -15,6 +15,8 @@ from promptlab.errors import BadInput, nearest
 from promptlab.experiment.file import (
     BankFile,
     BudgetFile,
+    ChunkFile,
+    CorpusFile,
     DataFile,
     DesignFile,
     EndpointFile,
@@ -24,6 +26,7 @@ from promptlab.experiment.file import (
     Part,
     PathsFile,
     PriceFile,
+    RetrievalFile,
     SearchFile,
     SplitFile,
     names_of,
@@ -41,13 +44,21 @@ _PARTS: dict[Key, type[Part]] = {
     ("data", "label"): LabelFile,
     ("data", "split"): SplitFile,
     ("bank",): BankFile,
+    ("retrieval",): RetrievalFile,
+    ("retrieval", "corpus", "*"): CorpusFile,
+    ("retrieval", "chunk", "*"): ChunkFile,
+    ("retrieval", "embedding"): ModelFile,
+    ("retrieval", "embedding", "price"): PriceFile,
+    ("retrieval", "model"): ModelFile,
+    ("retrieval", "model", "price"): PriceFile,
     ("search",): SearchFile,
     ("search", "budget"): BudgetFile,
     ("search", "design"): DesignFile,
     ("search", "meta"): ModelFile,
     ("search", "meta", "price"): PriceFile,
 }
-_NOT_YET: tuple[Key, ...] = (("retrieval",), ("tune",))
+_ASKED: tuple[Key, ...] = (("search", "meta"), ("retrieval", "embedding"), ("retrieval", "model"))
+_NOT_YET: tuple[Key, ...] = (("tune",),)
 _PLAIN = {
     "list_type": "be a list",
     "dict_type": "be a mapping (`key: value` lines)",
@@ -97,9 +108,9 @@ def _known(key: Key) -> str:
     elsewhere = [
         spelt(place[:1] if "*" in place else place)
         for place, part in _PARTS.items()
-        if place and place[:2] != ("search", "meta") and name in names_of(part)
+        if place and place[:2] not in _ASKED and name in names_of(part)
     ]
-    if elsewhere and len(elsewhere) < 3 and tuple(around) not in {("models", "*"), ("search", "meta")}:
+    if elsewhere and len(elsewhere) < 3 and tuple(around) not in {("models", "*"), *_ASKED}:
         return f"It belongs under {' or '.join(elsewhere)}."
     return nearest(str(name), names_of(_PARTS[tuple(around)]))
 

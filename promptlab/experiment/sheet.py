@@ -13,7 +13,8 @@ from promptlab.yaml_file import Key, printable, read_text, read_yaml
 
 _FREE = ("baseline", "space")  # their keys are names of slots and may hold dots: baseline.bank.k
 _SHORT: dict[Key, str] = {("endpoint",): "base_url", ("data", "label"): "column", ("bank",): "from",
-                         ("search", "meta"): "name"}  # fmt: skip
+                         ("search", "meta"): "name", ("retrieval",): "corpus", ("retrieval", "embedding"): "id",
+                         ("retrieval", "model"): "name"}  # fmt: skip
 _CREDENTIALS = re.compile(r"(//)[^/\s]*@")
 
 

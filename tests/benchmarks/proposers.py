@@ -46,7 +46,13 @@ PROPOSERS: dict[str, list[Any]] = {
 }
 STARTS: dict[str, dict[str, Any]] = {
     "support_intent": {},
-    "product_qa": {"baseline": {"template": "qa/grounded", "task": "plain", "format": "short", "bank.k": 0}},
+    "product_qa": {
+        "baseline": {"template": "qa/grounded", "task": "plain", "format": "short", "bank.k": 0},
+        "retrieval": None,
+        "space": None,
+        "data.gold": None,
+        "data.passages": "passages",  # those of the rows
+    },
 }
 
 

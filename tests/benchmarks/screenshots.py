@@ -48,7 +48,7 @@ def pictures(path: Path, out: Path) -> None:
         for scheme in ("light", "dark"):
             opened_page(context, path, scheme).screenshot(path=out / f"page-{scheme}.png")
         page = opened_page(context, path, "light")
-        page.locator("#race figure svg").screenshot(path=out / "race.png")
+        page.locator("#race svg.broad").screenshot(path=out / "race.png")
         page.select_option("#f-outcome", "fixed")
         page.locator("#grid .row").nth(2).click()
         page.wait_for_selector("#detail .message")
