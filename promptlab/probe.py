@@ -61,7 +61,7 @@ async def _connected(prepared: Prepared, store: Store, calls: int) -> Headroom:
     experiment = prepared.experiment
     known = capabilities.read(project_of(experiment.path))
     dialects = {model.endpoint: capabilities.dialects(known, model.endpoint) for model in experiment.asked}
-    async with connect(experiment.asked, store, dialects) as lanes:
+    async with connect(experiment.asked, store, dialects, project_of(experiment.path) / "tuned") as lanes:
         return await measured(prepared, lanes, store, calls)
 
 

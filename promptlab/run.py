@@ -87,7 +87,7 @@ async def _wired(
     # what computes the intervals at the end takes a quarter of a second to import: while the first answers are awaited
     asyncio.get_running_loop().run_in_executor(None, import_module, "scipy.special")
     try:
-        async with connect(experiment.asked, store, dialects) as lanes:
+        async with connect(experiment.asked, store, dialects, project_of(experiment.path) / "tuned") as lanes:
             spares = experiment.retrieval is not None and not fresh
             wire = Sparing(lanes, project_of(experiment.path) / "retrieval") if spares else lanes
             return await execute(prepared, run, wire, store, watch, opened)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from promptlab.errors import Interrupted
@@ -19,10 +20,12 @@ Dialects = Mapping[Endpoint, Mapping[str, "Dialect"]]
 
 
 @asynccontextmanager
-async def connect(models: Iterable[Model], store: Store, dialects: Dialects) -> AsyncIterator[Router]:
+async def connect(
+    models: Iterable[Model], store: Store, dialects: Dialects, tuned: Path | None = None
+) -> AsyncIterator[Router]:
     """Lanes to the models' endpoints, closed at the end. Keys come from the environment by name.
 
-    ``store`` remembers batches; ``dialects`` are by endpoint and model id.
+    ``store`` remembers batches; ``dialects`` are by endpoint and model id; ``tuned`` holds the engine's tuned models.
     """
     from promptlab.endpoint.router import Router
 
@@ -32,7 +35,9 @@ async def connect(models: Iterable[Model], store: Store, dialects: Dialects) -> 
             url = endpoint.base_url
             if endpoint.embedded:
                 from promptlab.embedded.server import Server
+                from promptlab.embedded.tuned import SHELF
 
+                SHELF.keep_in(tuned)
                 url = stack.enter_context(Server()).base_url
             lanes[endpoint] = _lane(endpoint, url, store, dialects.get(endpoint, {}))
         yield await stack.enter_async_context(Router(lanes))

@@ -538,7 +538,7 @@ MISTAKES: list[tuple[dict[str, str], str]] = [
         "experiment.yaml:4: a usd budget needs a price, and the model 'm' has none. Give it price: {input",
     ),
     ({"budget": "{calls: 5}"}, "experiment.yaml:4: unknown key `budget`. It belongs under `search`."),
-    ({"tune": "{method: sft}"}, "experiment.yaml:4: `tune` is not available yet in this version. Leave it out"),
+    ({"tune": "{method: sft}"}, "experiment.yaml:4: `tune.method` must be supervised or dpo, not 'sft'"),
     ({"retrieval": "{corpus: x}"}, "experiment.yaml:4: `retrieval.corpus`: there is no file or folder 'x'"),
     ({"seed": "-1"}, "experiment.yaml:4: `seed` must be a whole number, 0 or above, not -1"),
     ({"tempaltes": "[]"}, "experiment.yaml:4: unknown key `tempaltes`. Did you mean 'templates'?"),

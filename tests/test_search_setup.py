@@ -62,7 +62,7 @@ def test_a_wrong_option_is_told_where_it_stands(propose: Any, tmp_path: Path) ->
 
 @pytest.mark.parametrize(("propose", "seats"), [(["grid"], 5), (["random", "grid"], 5), (["grid", "paraphrase"], 9)])
 def test_seats_are_kept_for_texts_that_are_not_written_yet(propose: list[str], seats: int, tmp_path: Path) -> None:
-    """Six points, one of them the baseline, have five finalists at most; where proposers write more, as many as the experiment says."""
+    """Six points with the baseline have five finalists; where proposers write more, as many as the experiment says."""
     prepared = made(tmp_path, search={"propose": propose, "finalists": 9, **BUDGET})
     assert prepared.space.size == 6
     assert prepared.seats == prepared.view().finalists == seats

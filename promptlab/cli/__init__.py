@@ -12,7 +12,22 @@ from typing import Any
 
 import typer
 
-from promptlab.cli import compare, doctor, export, init, mine, plan, render, replay, report, score, serve, view
+from promptlab.cli import (
+    choose,
+    compare,
+    doctor,
+    export,
+    init,
+    mine,
+    plan,
+    render,
+    replay,
+    report,
+    score,
+    serve,
+    tune,
+    view,
+)
 from promptlab.errors import BadInput, Interrupted, PromptlabError
 
 app = typer.Typer(
@@ -67,10 +82,12 @@ COMMANDS: dict[Callable[..., None], str] = {
     render.render: "Show the exact messages of a variant on a row.",
     mine.mine: "Run an experiment, or go on with it.",
     compare.compare: "Compare runs or CSVs, row by row.",
+    choose.choose: "Choose: prompting, retrieval or fine-tuning.",
     report.report: "Write a run's page: one self-contained file.",
     view.view: "Look at a run in the browser, live.",
     score.score: "Score one template on one file.",
     export.export: "Write the winner as files: Jinja, Python, other tools.",
+    tune.tune: "Write training files, and train a model on them.",
     replay.replay: "Compare allocators on recorded scores.",
     serve.serve: "Serve the embedded engine over HTTP.",
 }

@@ -13,6 +13,7 @@ from promptlab.answer import parser
 from promptlab.errors import BadInput, Problem, nearest
 from promptlab.experiment.bank import BankSpec, read_bank
 from promptlab.experiment.budget import check_budget, check_meta
+from promptlab.experiment.choose import Choose, read_choose
 from promptlab.experiment.data import Data, existing_file, read_data, relative_to
 from promptlab.experiment.file import ExperimentFile
 from promptlab.experiment.metrics import Jury, apart, read_jury, read_metrics
@@ -27,8 +28,10 @@ from promptlab.experiment.search import (
 )
 from promptlab.experiment.shape import check_shape
 from promptlab.experiment.sheet import Sheet, read_sheet, where
+from promptlab.experiment.tune import read_tune
 from promptlab.records import Model
 from promptlab.retrieve.settings import Settings
+from promptlab.tune.settings import TuneSettings
 from promptlab.yaml_file import Key
 
 FILE = "experiment.yaml"
@@ -70,6 +73,8 @@ class Experiment:
     meta: Model | None = None
     jury: Jury = field(default_factory=lambda: Jury({}, {}))
     retrieval: Settings | None = None
+    choose: Choose = field(default_factory=Choose)
+    tune: TuneSettings | None = None
     files: tuple[Path, ...] = ()
     overrides: tuple[str, ...] = ()
     places: Mapping[Key, tuple[str, int]] = field(default_factory=dict, repr=False, compare=False)
@@ -200,6 +205,8 @@ def _read(sheet: Sheet, file: ExperimentFile) -> Experiment | None:
         meta=meta,
         jury=jury,
         retrieval=retrieval,
+        choose=read_choose(sheet, file.choose, models),
+        tune=read_tune(sheet, file.tune, models),
         files=(sheet.path, *(each for each in dict.fromkeys(sheet.files) if each not in templates)),
         places=sheet.places,
     )

@@ -219,6 +219,48 @@ class SearchFile(Part):
     meta: Annotated[ModelFile, short("name", "be the name of one of `models`, or a mapping with id")] | None = None
 
 
+class TunePriceFile(Part):
+    """`tune.price`: US dollars per million tokens, and per hour of hosting."""
+
+    train: Amount | None = None
+    input: Amount | None = None
+    cached: Amount | None = None
+    output: Amount | None = None
+    hosting_per_hour: Amount | None = None
+
+
+class TuneFile(Part):
+    """`tune`: who trains which model, on how many rows, at what price."""
+
+    trainer: Text | None = None
+    base_model: Text | None = None
+    seeds: Counts | None = None
+    sizes: Annotated[list[Any], listed] | None = None
+    epochs: Count | None = None
+    template: Text | None = None
+    method: Annotated[str, one_of("supervised", "dpo")] | None = None
+    command: Text | None = None
+    given: Text | None = None
+    suffix: Text | None = None
+    minutes: Positive | None = None
+    price: TunePriceFile | None = None
+
+
+class ChooseFile(Part):
+    """`choose`: which arms, within which limits, at which use."""
+
+    arms: Texts | None = None
+    target: Amount | None = None
+    margin: Amount | None = None
+    p95_ms: Positive | None = None
+    usd_per_1k: Positive | None = None
+    volume_per_month: Positive | None = None
+    months: Positive | None = None
+    updates_per_month: Amount | None = None
+    label_usd: Amount | None = None
+    probe: Text | None = None
+
+
 class ExperimentFile(Part):
     """The whole file."""
 
@@ -237,6 +279,8 @@ class ExperimentFile(Part):
     metrics: Some | None = None
     baseline: dict[str, Any] | None = None
     search: SearchFile | None = None
+    choose: ChooseFile | None = None
+    tune: Annotated[TuneFile, short("trainer")] | None = None
     seed: Whole | None = None
 
 

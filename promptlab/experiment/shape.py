@@ -15,6 +15,7 @@ from promptlab.errors import BadInput, nearest
 from promptlab.experiment.file import (
     BankFile,
     BudgetFile,
+    ChooseFile,
     ChunkFile,
     CorpusFile,
     DataFile,
@@ -29,6 +30,8 @@ from promptlab.experiment.file import (
     RetrievalFile,
     SearchFile,
     SplitFile,
+    TuneFile,
+    TunePriceFile,
     names_of,
 )
 from promptlab.experiment.sheet import Sheet, shown, spelt
@@ -53,12 +56,14 @@ _PARTS: dict[Key, type[Part]] = {
     ("retrieval", "model", "price"): PriceFile,
     ("search",): SearchFile,
     ("search", "budget"): BudgetFile,
+    ("choose",): ChooseFile,
     ("search", "design"): DesignFile,
     ("search", "meta"): ModelFile,
     ("search", "meta", "price"): PriceFile,
+    ("tune",): TuneFile,
+    ("tune", "price"): TunePriceFile,
 }
 _ASKED: tuple[Key, ...] = (("search", "meta"), ("retrieval", "embedding"), ("retrieval", "model"))
-_NOT_YET: tuple[Key, ...] = (("tune",),)
 _PLAIN = {
     "list_type": "be a list",
     "dict_type": "be a mapping (`key: value` lines)",
@@ -70,9 +75,6 @@ _TEXTS = {"data", "bank", "space", "baseline"}  # their keys are names of column
 def check_shape(sheet: Sheet) -> ExperimentFile:
     """The file as a model. Wrong parts are noted as problems and left out, so that the rest can still be checked."""
     raw = copy.deepcopy(sheet.value)
-    for key in _NOT_YET:
-        if sheet.given(*key) and _cut(raw, key):
-            sheet.add(key, f"{spelt(key)} is not available yet in this version", "Leave it out for now.")
     for key, value in list(_walk(raw)):
         if _is_secret(key):
             remedy = "Keys do not belong into files: name the environment variable in api_key_env."

@@ -1,0 +1,242 @@
+"""Which arm to take: of those shown to be as good as the best on dev, within a margin and the limits, the cheapest.
+
+An arm is eligible iff the one-sided 95 % lower bound of (arm - reference), over all arms together, is above -margin: as
+good is a claim that rows have to bear out. "Not significantly worse" bears out nothing: with few rows nothing is. For
+the same reason the reference itself is only the choice where the rows show that no cheaper arm is as good, and that no
+other arm is better by the margin; otherwise it is "not decided", with the rows that it takes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from promptlab.choice.arm import Arm, best_on_dev
+from promptlab.choice.bounds import FLIPS, Bound, bounds
+from promptlab.choice.costs import per_call, total
+from promptlab.choice.limits import Limits, below_target, too_dear
+from promptlab.stats.paired import Interval, error_bounds, mean, rate_interval
+from promptlab.stats.sample import Array, Codes
+from promptlab.tested import reread
+from promptlab.unit import Unit, unit_of
+
+ALPHA = 0.05
+Z_BOUND, Z_POWER = 1.645, 0.84
+
+Verdict: TypeAlias = Literal["chosen", "until then", "eligible", "open", "worse", "outside"]
+"""``eligible``: as good, but dearer. ``open``: neither shown as good nor shown worse. ``outside``: of the limits."""
+Basis: TypeAlias = Literal["total", "call", "parts"]
+"""What `cheaper` means: dollars over all months, dollars a call, or fewer moving parts where a price is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An arm, judged. ``bound`` is None for the reference itself; ``outside`` says which limits it does not keep.
+
+    ``failed``: it would be eligible, were it not for the rows on which calls failed.
+    """
+
+    arm: Arm
+    score: float
+    interval: Interval
+    bound: Bound | None
+    eligible: bool
+    outside: tuple[str, ...]
+    total: float | None
+    verdict: Verdict = "open"
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """``name`` is the arm to take (None: none keeps the limits); ``decided``: the rows bear that out.
+
+    Where they do not, ``rivals`` are the arms that it is not decided against and ``rows`` how many would tell, on
+    average (None: no number does); ``name`` is then what to take until then. ``reads``: how many times these test rows
+    have been read, which the bounds are adjusted for.
+    """
+
+    name: str | None
+    decided: bool
+    reference: str
+    judged: tuple[Judged, ...]
+    basis: Basis
+    limits: Limits
+    unit: Unit
+    rivals: tuple[str, ...] = ()
+    rows: int | None = None
+    reads: int = 1
+
+    def of(self, name: str) -> Judged:
+        """An arm, judged. KeyError: there is none."""
+        return {each.arm.name: each for each in self.judged}[name]
+
+
+def reference_of(arms: Sequence[Arm], limits: Limits) -> str:
+    """The arm that the others are held against: the best on dev of those that are neither too dear nor too slow."""
+    within = [arm for arm in arms if not too_dear(arm, limits)]
+    return best_on_dev(within or arms).name
+
+
+def rule(
+    arms: Sequence[Arm],
+    reference: str,
+    limits: Limits | None = None,
+    *,
+    weights: Array | None = None,
+    groups: Codes | None = None,
+    seed: int = 0,
+    reads: int = 1,
+    flips: int = FLIPS,
+) -> Choice:
+    """The choice among arms that were scored on the same test rows. ValueError: ``reference`` is none of them."""
+    limits = limits or Limits()
+    base = next((arm for arm in arms if arm.name == reference), None)
+    if base is None:
+        raise ValueError(f"there is no arm {reference!r}")
+    unit = unit_of([arm.scores for arm in arms])
+    others = [arm for arm in arms if arm is not base]
+    found = dict(
+        zip(
+            (arm.name for arm in others),
+            _bounds(others, base, limits, (weights, groups, seed, reads, flips)),
+            strict=True,
+        )
+    )
+    judged = [_judged(arm, base, found.get(arm.name), limits, (weights, groups, seed, unit)) for arm in arms]
+    basis = _basis([each.arm for each in judged if not each.outside], limits)
+    return _chosen(judged, base, limits, (basis, unit, reads))
+
+
+def _bounds(
+    arms: Sequence[Arm], base: Arm, limits: Limits, how: tuple[Array | None, Codes | None, int, int, int]
+) -> Sequence[Bound]:
+    weights, groups, seed, reads, flips = how
+    if not arms:
+        return ()
+    scale = np.ones(len(base.scores)) if weights is None else weights / weights.mean()
+    differences = np.array([(arm.scores - base.scores) * scale for arm in arms])
+    level = ALPHA / reread(1e-9, reads) * 1e-9  # the r-th reading of the same rows costs as much as it costs a p
+    spread = [_spread(arm, base) for arm in arms]
+    made = bounds(differences, limits.margin, seed, groups=groups, spread=spread, level=level, flips=flips)
+    return [Bound(b.n, b.delta, b.low, b.high, reread(b.p, reads), b.psi) for b in made]
+
+
+def _spread(arm: Arm, base: Arm) -> tuple[float, int]:
+    """What the tuning seeds of both sides add, as a variance and the seeds that it was seen over."""
+    own, other = arm.spread(), base.spread()
+    if own[1] < 2 or other[1] < 2:
+        return max(own, other, key=lambda each: each[1])
+    seeds = min(own[1], other[1])
+    return seeds * (own[0] / own[1] + other[0] / other[1]), seeds
+
+
+def _judged(
+    arm: Arm,
+    base: Arm,
+    bound: Bound | None,
+    limits: Limits,
+    how: tuple[Array | None, Codes | None, int, Unit],
+) -> Judged:
+    weights, groups, seed, unit = how
+    score, interval = mean(arm.scores, weights), rate_interval(arm.scores, weights, seed, groups=groups)
+    outside = (*too_dear(arm, limits), *below_target(score, interval, limits, unit))
+    shown = bound is None or bound.low > -limits.margin
+    lost = bool(np.isnan(arm.scores - base.scores).any())
+    failed = shown and lost and bound is not None and _turned(arm, base, limits.margin, weights)
+    return Judged(arm, score, interval, bound, shown and not failed, outside, total(arm, limits.use), failed=failed)
+
+
+def _turned(arm: Arm, base: Arm, margin: float, weights: Array | None) -> bool:
+    """Whether failed rows, had they all gone one way, would put the arm below the margin."""
+    return min(error_bounds(arm.scores, base.scores, weights)) <= -margin
+
+
+def _basis(arms: Sequence[Arm], limits: Limits) -> Basis:
+    """Dollars over all months, dollars a call without a volume; moving parts where a price lacks, or all are alike."""
+    costs = [total(arm, limits.use) if limits.use.per_month else per_call(arm, limits.use) for arm in arms]
+    if None in costs or len(set(costs)) < 2:
+        return "parts"
+    return "total" if limits.use.per_month else "call"
+
+
+def order(basis: Basis, limits: Limits) -> Callable[[Judged], tuple[float, int]]:
+    """What puts the cheaper arm first; of equal costs the one with fewer moving parts."""
+
+    def key(each: Judged) -> tuple[float, int]:
+        cost = {"total": each.total, "call": per_call(each.arm, limits.use), "parts": 0.0}[basis]
+        return float(f"{cost or 0.0:.9g}"), each.arm.parts
+
+    return key
+
+
+def _chosen(judged: Sequence[Judged], base: Arm, limits: Limits, how: tuple[Basis, Unit, int]) -> Choice:
+    basis, unit, reads = how
+    cost = order(basis, limits)
+    within = [each for each in judged if not each.outside]
+    fit = sorted((each for each in within if each.eligible), key=cost)
+    pick = fit[0] if fit else None
+    rivals = [] if pick is None else _rivals(within, pick, base, limits.margin, cost)
+    verdicts: Mapping[str, Verdict] = {
+        each.arm.name: _verdict(each, pick, limits, open_=bool(rivals)) for each in judged
+    }
+    told = tuple(replace(each, verdict=verdicts[each.arm.name]) for each in judged)
+    asked = rivals if pick else [each for each in within if not each.eligible]
+    return Choice(
+        pick.arm.name if pick else None,
+        pick is not None and not rivals,
+        base.name,
+        told,
+        basis,
+        limits,
+        unit,
+        tuple(each.arm.name for each in asked),
+        _rows(asked, limits.margin),
+        reads,
+    )
+
+
+def _rivals(
+    within: Sequence[Judged], pick: Judged, base: Arm, margin: float, cost: Callable[[Judged], tuple[float, int]]
+) -> list[Judged]:
+    """The arms that the pick is not decided against.
+
+    Cheaper ones that are not shown to be worse by the margin; and, where the pick is the reference, whoever may be
+    better than it by the margin: that dev's best is the best is what the rows have to bear out as well.
+    """
+    cheaper = [each for each in within if not each.eligible and cost(each) < cost(pick) and not _worse(each, margin)]
+    if pick.arm is not base:
+        return cheaper
+    return cheaper + [
+        each for each in within if each not in cheaper and each.bound is not None and not each.bound.high < margin
+    ]
+
+
+def _worse(each: Judged, margin: float) -> bool:
+    return each.bound is not None and each.bound.high < -margin
+
+
+def _verdict(each: Judged, pick: Judged | None, limits: Limits, *, open_: bool) -> Verdict:
+    if pick is not None and each.arm is pick.arm:
+        return "until then" if open_ else "chosen"
+    if each.outside:
+        return "outside"
+    if each.eligible:
+        return "eligible"
+    return "worse" if _worse(each, limits.margin) else "open"
+
+
+def _rows(rivals: Sequence[Judged], margin: float) -> int | None:
+    """The test rows that would tell, if the arms are equal: (z.95 + z.80)²·psi / margin², for the rival in most need.
+
+    A share of disagreement that was not seen once counts as one row's.
+    """
+    known = [each.bound for each in rivals if each.bound is not None and each.bound.n > 0]
+    if margin <= 0 or not known:
+        return None
+    psi = max(max(bound.psi, 1 / bound.n) for bound in known)
+    return math.ceil((Z_BOUND + Z_POWER) ** 2 * psi / margin**2 - 1e-9)

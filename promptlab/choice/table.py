@@ -1,0 +1,109 @@
+"""choice.csv: one row per arm, every column in its order; what was not measured is empty."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from promptlab.choice.break_even import break_even, when
+from promptlab.choice.reason import reason
+from promptlab.choice.rule import Choice, Judged
+from promptlab.predictions import rounded
+
+COLUMNS = (
+    "arm", "variant", "model", "test_n", "test_score", "test_low", "test_high", "delta", "delta_low", "delta_high",
+    "p_adjusted", "eligible", "invalid", "error", "hit_at_k", "score_hit", "score_miss", "tokens_in", "tokens_cached",
+    "tokens_out", "usd_per_1k", "latency_p50_ms", "latency_p95_ms", "setup_usd", "train_rows", "train_tokens", "seeds",
+    "seed_sd", "break_even_calls", "break_even_date", "off_task_delta", "update_usd", "model_shutdown", "verdict",
+    "reason",
+)  # fmt: skip
+
+
+def columns() -> list[str]:
+    """The columns of choice.csv, in order.
+
+    ``delta`` and its bounds are against the best arm on dev: one-sided at 95 %, for all arms together; ``p_adjusted``
+    is that of "worse by the margin or more". Tokens are per answer. ``break_even_calls``: from how many answers on the
+    arm is cheaper than the best on dev.
+    """
+    return list(COLUMNS)
+
+
+def rows(choice: Choice, today: date) -> list[dict[str, Any]]:
+    """The rows of choice.csv, in the order of the arms."""
+    return [_row(choice, each, today) for each in choice.judged]
+
+
+def _row(choice: Choice, each: Judged, today: date) -> dict[str, Any]:
+    arm, bound = each.arm, each.bound
+    row: dict[str, Any] = {
+        "arm": arm.name,
+        "variant": arm.variant,
+        "model": arm.model,
+        "test_n": sum(not math.isnan(score) for score in arm.scores),
+        "test_score": each.score,
+        "test_low": each.interval.low,
+        "test_high": each.interval.high,
+        **(
+            {"delta": bound.delta, "delta_low": bound.low, "delta_high": bound.high, "p_adjusted": bound.p}
+            if bound
+            else {}
+        ),
+        "eligible": each.eligible and not each.outside,
+        "invalid": arm.invalid,
+        "error": arm.errors,
+        "hit_at_k": arm.found.hit_at_k,
+        "score_hit": arm.found.score_hit,
+        "score_miss": arm.found.score_miss,
+        "off_task_delta": arm.off_task.delta if arm.off_task else None,
+        "update_usd": arm.update_usd,
+        "model_shutdown": arm.shutdown,
+        "verdict": each.verdict,
+        "reason": reason(choice, each),
+        **_served(each),
+        **_tuned(each),
+        **_break_even(choice, each, today),
+    }
+    return {name: rounded(value) if isinstance(value, float) else value for name, value in row.items()}
+
+
+def _served(each: Judged) -> Mapping[str, Any]:
+    serving = each.arm.serving
+    return {
+        "tokens_in": serving.tokens_in,
+        "tokens_cached": serving.tokens_cached,
+        "tokens_out": serving.tokens_out,
+        "usd_per_1k": None if serving.usd is None else 1000 * serving.usd,
+        "latency_p50_ms": serving.p50_ms,
+        "latency_p95_ms": serving.p95_ms,
+        "setup_usd": each.arm.setup.usd,
+    }
+
+
+def _tuned(each: Judged) -> Mapping[str, Any]:
+    arm = each.arm
+    if not arm.tuned:
+        return {}
+    variance, seeds = arm.spread()
+    return {
+        "train_rows": arm.tuning.rows,
+        "train_tokens": arm.tuning.tokens,
+        "seeds": max(1, seeds),
+        "seed_sd": math.sqrt(variance) if seeds > 1 else None,
+    }
+
+
+def _break_even(choice: Choice, each: Judged, today: date) -> Mapping[str, Any]:
+    """Against the reference; empty where a price is missing, and for the reference itself."""
+    arm, other = each.arm, choice.of(choice.reference).arm
+    prices = arm.setup.usd, arm.serving.usd, other.setup.usd, other.serving.usd
+    setup, usd, other_setup, other_usd = prices
+    if arm is other or setup is None or usd is None or other_setup is None or other_usd is None:
+        return {}
+    found = break_even(setup, usd, other_setup, other_usd)
+    if found is None:
+        return {}
+    use = choice.limits.use
+    return {"break_even_calls": str(found), "break_even_date": when(found, use.per_month, today, arm.shutdown)}

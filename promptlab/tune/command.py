@@ -1,0 +1,203 @@
+"""The trainer `command`: a program of the user's own. It gets the files' paths, and says what the model is called.
+
+The program is started without a shell, in a session of its own, so that it outlives promptlab: a second start finds it
+by its process, or finds what it left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from promptlab.endpoint.complaint import line
+from promptlab.errors import BadInput, Problem
+from promptlab.tune.memory import Memory
+from promptlab.tune.placeholders import words
+from promptlab.tune.trainer import Files, Job, Place, Tuned
+
+LOG = "train.log"
+RESULT = "result.json"
+TAIL = 65_536  # bytes of the log in which the last line is looked for
+WAYS = 'It gives back {"model": ..., "base_url": ...} in the file {out}, or as its last line.'
+
+
+class Command:
+    """One program at a time."""
+
+    external = True
+    limits = True
+    width = 1
+
+    def __init__(self, place: Place, look: float = 0.1) -> None:
+        self._place = place
+        self._look = look
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._read: dict[str, int] = {}
+
+    def argv(self, files: Files, seed: int) -> list[str]:
+        """What is started."""
+        values = {
+            "train": str(files.train.absolute()),
+            "valid": str(files.valid.absolute()),
+            "seed": str(seed),
+            "out": str((files.folder / RESULT).absolute()),
+            "base": self._place.base.id,
+        }
+        return words(self._place.settings.command, values)
+
+    async def start(self, files: Files, seed: int, memory: Memory) -> Job:
+        """See Trainer."""
+        argv, folder = self.argv(files, seed), files.folder
+        if memory.fact("process"):
+            if alive(memory.fact("process")):
+                return Job(str(folder), "running", (f"process {memory.fact('process')[0]} goes on",))
+            kept = result(folder)
+            if isinstance(kept, Tuned):
+                return Job(str(folder), "succeeded", (), kept)
+        for name in (RESULT, LOG):
+            (folder / name).unlink(missing_ok=True)
+        memory.forget()
+        self._running[str(folder)] = begun(argv, folder / LOG, self._place.folder)
+        memory.note("process", mark(self._running[str(folder)].pid))
+        memory.note("at", time.time())
+        return Job(str(folder), "running")
+
+    async def poll(self, job: Job, memory: Memory) -> Job:
+        """See Trainer."""
+        folder, process = Path(job.id), self._running.get(job.id)
+        await asyncio.sleep(self._look)
+        code = process.poll() if process is not None else (None if alive(memory.fact("process")) else 0)
+        said = self._said(folder)
+        seconds = time.time() - float(memory.fact("at") or time.time())
+        if code is None:
+            if seconds <= 60 * self._place.settings.minutes:
+                return Job(job.id, "running", said)
+            await self.cancel(memory)
+            error = f"the command took longer than {self._place.settings.minutes:g} minutes (`tune.minutes`)"
+            return _failed(job, said, seconds, error)
+        found = result(folder)
+        if code != 0 or isinstance(found, str):
+            why = f"the command ended with exit code {code}" if code else str(found)
+            error = f"{why}. Its last words: {_last(folder) or 'none'} (all of them: {folder / LOG})"
+            memory.forget()  # the next start begins anew
+            return _failed(job, said, seconds, error)
+        done = Tuned(found.model_id, found.base_url, found.train_tokens, found.seconds or seconds)
+        return Job(job.id, "succeeded", said, done)
+
+    async def cancel(self, memory: Memory) -> str:
+        """See Trainer."""
+        noted = memory.fact("process")
+        if not noted or not alive(noted):
+            return "no process is at work"
+        for way in (signal.SIGTERM, signal.SIGKILL):
+            os.killpg(int(noted[0]), way)
+            for _ in range(20):
+                await asyncio.sleep(0.05)
+                for each in self._running.values():
+                    each.poll()
+                if not alive(noted):
+                    return f"process {noted[0]} was stopped"
+        return f"process {noted[0]} does not stop"
+
+    async def close(self) -> None:
+        """See Trainer."""
+
+    def _said(self, folder: Path) -> tuple[str, ...]:
+        """The whole lines that were written since the last look."""
+        try:
+            with (folder / LOG).open("rb") as file:
+                file.seek(self._read.get(str(folder), 0))
+                data = file.read(1_000_000)
+        except OSError:
+            return ()
+        whole = data[: data.rfind(b"\n") + 1]
+        self._read[str(folder)] = self._read.get(str(folder), 0) + len(whole)
+        return tuple(line(each, 160) for each in whole.decode("utf-8", "replace").splitlines() if each.strip())
+
+
+def _failed(job: Job, said: tuple[str, ...], seconds: float, error: str) -> Job:
+    return Job(job.id, "failed", said, Tuned("", status="failed", seconds=seconds, error=error))
+
+
+def begun(argv: Sequence[str], log: Path, folder: Path) -> subprocess.Popen[bytes]:
+    """The program at work, what it says in ``log``. Raises BadInput if there is no such program."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with log.open("wb") as file:
+            return subprocess.Popen(  # noqa: S603 - the user's own command, no shell
+                argv,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+    except OSError as error:
+        what = f"`tune.command`: cannot start {argv[0]!r}: {error.strerror}"
+        raise BadInput(Problem(what, remedy=f"It is started in {folder}, without a shell.")) from None
+
+
+def mark(process: int) -> list[Any]:
+    """A process and when it began, so that another one of its number is not taken for it."""
+    return [process, _stat(process)[1]]
+
+
+def alive(noted: Any) -> bool:
+    """Whether the noted process is still at work."""
+    process, began = int(noted[0]), str(noted[1])
+    try:
+        os.kill(process, 0)
+    except OSError:
+        return False
+    state, now = _stat(process)
+    return state != "Z" and now == began
+
+
+def _stat(process: int) -> tuple[str, str]:
+    """State and start time of a process, where the system tells."""
+    try:
+        rest = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return "", ""
+    return rest[0], rest[19]
+
+
+def result(folder: Path) -> Tuned | str:
+    """What the command gave back, or what is wrong with that."""
+    try:
+        text = (folder / RESULT).read_text(encoding="utf-8", errors="replace")
+        where = f"the file {RESULT}"
+    except OSError:
+        text, where = _last(folder, whole=True), "the last line"
+    if not text.strip():
+        return f"the command gave back nothing. {WAYS}"
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return f"{where} is no JSON: {line(text, 80)!r}. {WAYS}"
+    model = value.get("model") if isinstance(value, dict) else None
+    url = value.get("base_url") if isinstance(value, dict) else None
+    if not isinstance(model, str) or not model.strip():
+        return f"{where} names no model: {line(text, 80)!r}. {WAYS}"
+    if url is not None and not (isinstance(url, str) and url.startswith(("http://", "https://"))):
+        return f"{where} has a base_url that is no address: {line(str(url), 80)!r}"
+    tokens = value.get("train_tokens")
+    return Tuned(model, url, tokens if isinstance(tokens, int) and not isinstance(tokens, bool) else None)
+
+
+def _last(folder: Path, *, whole: bool = False) -> str:
+    """The last line of the log that is not empty."""
+    try:
+        with (folder / LOG).open("rb") as file:
+            file.seek(max(0, (folder / LOG).stat().st_size - TAIL))
+            lines = [each for each in file.read().decode("utf-8", "replace").splitlines() if each.strip()]
+    except OSError:
+        return ""
+    return (lines[-1] if whole else line(lines[-1], 160)) if lines else ""

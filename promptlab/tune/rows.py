@@ -1,0 +1,104 @@
+"""Training rows: the very messages of inference, and the right answer as the assistant's. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from promptlab.answer import parse
+from promptlab.dataset.file import capped
+from promptlab.errors import BadInput, Problem
+from promptlab.metrics.accepted import equal, text_of
+from promptlab.predict import Prompt, Task
+from promptlab.records import Completion, Example, Message, Variant
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRow:
+    """A chat whose last message is the answer that is taught. ``weight`` is 0 or 1 for most trainers."""
+
+    example_id: str
+    messages: tuple[Message, ...]
+    weight: float = 1.0
+    example: Example | None = None
+
+    @property
+    def prompt(self) -> tuple[Message, ...]:
+        """What is asked."""
+        return self.messages[:-1]
+
+    @property
+    def answer(self) -> str:
+        """What is taught."""
+        return self.messages[-1].content
+
+
+def training(task: Task, variant: Variant, examples: Iterable[Example]) -> tuple[TrainingRow, ...]:
+    """A row for each example, rendered as the variant will be asked.
+
+    Raises BadInput with all rows that have no label, whose passages nobody knows without asking, or whose answer the
+    variant's own parser would not read back.
+    """
+    prompt = task.prompt(variant)
+    rows: list[TrainingRow] = []
+    problems: list[Problem] = []
+    for example in examples:
+        said = _flaw(prompt, example)
+        if said:
+            problems.append(Problem(f"training row {example.row or example.id}: {said}"))
+            continue
+        asked = prompt.messages(example, prompt.foreseen(example).passages)
+        message = Message("assistant", target(prompt.word, example.answers[0]))
+        rows.append(TrainingRow(example.id, (*asked, message), example.weight, example))
+    if problems:
+        raise BadInput(capped(problems))
+    return tuple(rows)
+
+
+def target(word: str, answer: Any) -> str:
+    """An answer as the model should say it, so that the parser ``word`` reads it back."""
+    if word.startswith("json:"):
+        value: Any = answer
+        for step in reversed(word.removeprefix("json:").strip().split(".")):
+            value = {step: value}
+        return json.dumps(value, ensure_ascii=False)
+    if word == "json":
+        return json.dumps(answer, ensure_ascii=False)
+    if isinstance(answer, (list, tuple)):
+        return ", ".join(map(text_of, answer))
+    return text_of(answer)
+
+
+def _flaw(prompt: Prompt, example: Example) -> str:
+    """Why the example cannot be taught; empty if it can."""
+    if not example.answers:
+        return "it has no label"
+    if not prompt.foreseen(example).exact:
+        return "its passages are known only once a model was asked; take a retriever that asks nobody, or no passages"
+    answer = example.answers[0]
+    text = target(prompt.word, answer)
+    if not text.strip():
+        return "its label is empty"
+    read, status = parse(Completion(text), prompt.parse, prompt.task.labels)
+    if status != "ok" or not equal(answer, read):
+        return f"the answer {text[:60]!r} would not be read back by `answer: {prompt.word}`; take another template"
+    return ""
+
+
+def skew(task: Task, variant: Variant, rows: Sequence[TrainingRow]) -> list[Problem]:
+    """Where a variant asks otherwise than its model was taught: train/serve skew. One problem, naming the first row."""
+    prompt = task.prompt(variant)
+    for row in rows:
+        if row.example is None:
+            continue
+        asked = prompt.messages(row.example, prompt.foreseen(row.example).passages)
+        if asked != row.prompt:
+            what = f"the variant {variant.id} asks row {row.example_id} otherwise than its model was trained"
+            where = next(
+                (i for i, (a, b) in enumerate(zip(asked, row.prompt, strict=False)) if a != b), len(row.prompt)
+            )
+            remedy = "Use the template and the choices of the training, or tune on these."
+            return [Problem(f"{what} (message {where + 1} differs)", remedy=remedy)]
+    return []

@@ -1,0 +1,216 @@
+"""Train what a plan lays out, one job per seed and size, and give back models. The same call goes on after a kill."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from promptlab.errors import BadInput, EndpointUnusable, Interrupted, Problem
+from promptlab.folder import locked, project_of
+from promptlab.prepare import Prepared
+from promptlab.records import Model, Price
+from promptlab.tune.memory import Memory
+from promptlab.tune.plan import Planned, TunePlan, plan
+from promptlab.tune.settings import TuneSettings
+from promptlab.tune.trainer import ENDED, Files, Job, Place, Trainer, Tuned, trainer
+
+TABLE = "tuned.json"
+NEEDS_MODEL = ("none",)
+"""Trainers whose jobs bring no model."""
+
+Tell = Callable[[str, str], None]
+"""Hears of progress: (the tuned model's name, a line)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TunedModel:
+    """One tuned model: who answers, what it was made of, what it took. ``usd`` None = no price was given.
+
+    ``recipe`` names it in keys of calls: the endpoint's own id is another one each time.
+    """
+
+    model: Model
+    recipe: str
+    base: str
+    seed: int
+    rows: int
+    train_tokens: int | None
+    usd: float | None
+    seconds: float | None
+    folder: Path
+
+
+def quiet(name: str, line: str) -> None:
+    """Nobody listens."""
+    del name, line
+
+
+def tune(
+    prepared: Prepared,
+    settings: TuneSettings,
+    *,
+    yes: bool = False,
+    fresh: bool = False,
+    tell: Tell = quiet,
+    planned: TunePlan | None = None,
+) -> tuple[TunedModel, ...]:
+    """The tuned models of an experiment. Raises BadInput for all that is wrong before anything is spent.
+
+    An external job is only made with ``yes``. Where one of several jobs fails, the others go on, and then
+    EndpointUnusable tells of all that failed; the same call takes up those that are done.
+    """
+    laid = planned or plan(prepared, settings)
+    with ExitStack() as stack:
+        place = placed(prepared, laid, stack)
+        at_work = trainer(settings.trainer, place)
+        if at_work.external and not yes:
+            what = f"`tune.trainer: {settings.trainer}` starts {_jobs(len(laid.jobs))} outside of promptlab"
+            raise BadInput(Problem(what, remedy="Say --yes once you have seen the rows and the cost."))
+        stack.enter_context(locked(laid.folder))
+        try:
+            done = asyncio.run(_all(at_work, laid, tell, fresh=fresh))
+        except KeyboardInterrupt:
+            going = "stopped; what was started goes on. The same command takes it up, --cancel stops it."
+            raise Interrupted(going, 130) from None
+    if settings.trainer in NEEDS_MODEL:
+        return ()
+    models = tuple(_model(laid, job, tuned) for job, tuned in zip(laid.jobs, done, strict=True) if not tuned.error)
+    _keep(laid.folder / TABLE, models)
+    failed = [f"{job.name}: {tuned.error}" for job, tuned in zip(laid.jobs, done, strict=True) if tuned.error]
+    if failed:
+        more = f" {_jobs(len(models))} succeeded and will not be done again." if models else ""
+        raise EndpointUnusable(f"{'; '.join(failed)}.{more}")
+    return models
+
+
+def cancel(prepared: Prepared, settings: TuneSettings) -> tuple[str, ...]:
+    """Cancel every job of the plan that was started; a line on each."""
+    laid = plan(prepared, settings)
+
+    async def all_of_them(at_work: Trainer) -> tuple[str, ...]:
+        try:
+            return tuple([f"{job.name}: {await at_work.cancel(Memory(job.folder / 'job.json'))}" for job in laid.jobs])
+        finally:
+            await at_work.close()
+
+    with ExitStack() as stack:
+        return asyncio.run(all_of_them(trainer(settings.trainer, placed(prepared, laid, stack))))
+
+
+def kept(folder: Path) -> tuple[dict[str, object], ...]:
+    """What tuned.json in an experiment's folder says: one mapping per tuned model; empty if nothing was tuned."""
+    try:
+        value = json.loads((folder / "runs" / "tune" / TABLE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ()
+    return tuple(each for each in value if isinstance(each, dict)) if isinstance(value, list) else ()
+
+
+def placed(prepared: Prepared, laid: TunePlan, stack: ExitStack) -> Place:
+    """Where the trainer works; the embedded engine is served for as long as the stack lasts."""
+    endpoint = laid.base.endpoint
+    url, key = endpoint.base_url, os.environ.get(endpoint.api_key_env, "") if endpoint.api_key_env else ""
+    if endpoint.embedded:
+        from promptlab.embedded.server import Server
+        from promptlab.embedded.tuned import SHELF
+
+        SHELF.keep_in(project_of(prepared.experiment.path) / "tuned")
+        url = stack.enter_context(Server()).base_url
+    return Place(laid.base, laid.settings, prepared.experiment.folder, url, key)
+
+
+async def _all(at_work: Trainer, laid: TunePlan, tell: Tell, *, fresh: bool) -> list[Tuned]:
+    """Every job seen through, so many at once as the trainer takes; the first error that ends all ends all."""
+    seats = asyncio.Semaphore(max(1, at_work.width))
+
+    async def one(job: Planned) -> Tuned:
+        async with seats:
+            if fresh:
+                await _forgotten(at_work, Memory(job.folder / "job.json"))
+            return await _through(at_work, job, laid.settings, tell)
+
+    tasks = [asyncio.ensure_future(one(job)) for job in laid.jobs]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await at_work.close()
+
+
+async def _forgotten(at_work: Trainer, memory: Memory) -> None:
+    """What was started and has not ended is stopped, and all that was noted is forgotten."""
+    if not memory.fact("tuned"):
+        await at_work.cancel(memory)
+    memory.forget()
+
+
+async def _through(at_work: Trainer, planned: Planned, settings: TuneSettings, tell: Tell) -> Tuned:
+    files: Files = planned.write()
+    memory = Memory(planned.folder / "job.json")
+    job: Job = await at_work.start(files, planned.seed, memory)
+    told, begun = "", time.monotonic()
+    most = math.inf if getattr(at_work, "limits", False) else 60 * settings.minutes
+    while True:
+        for line in (*job.said, *([job.status] if job.status != told else [])):
+            tell(planned.name, line)
+        told = job.status
+        if job.status in ENDED:
+            break
+        if time.monotonic() - begun > most:
+            raise Interrupted(
+                f"{planned.name}: the job {job.id} is {job.status} after {settings.minutes:g} minutes "
+                "(`tune.minutes`). The same command goes on waiting; --cancel stops it."
+            )
+        job = await at_work.poll(job, memory)
+    ended = job.tuned or Tuned("", status=job.status)
+    if job.status == "cancelled":
+        return replace(ended, error=f"the job {job.id} was cancelled")
+    if job.status == "failed":
+        return replace(ended, error=f"the job {job.id} failed: {ended.error or 'nobody says why'}")
+    return ended
+
+
+def _model(laid: TunePlan, job: Planned, tuned: Tuned) -> TunedModel:
+    """The tuned model as one more of the experiment's; its price is what the experiment says, never the base's."""
+    base, price = laid.base, laid.settings.price
+    endpoint = base.endpoint
+    if tuned.base_url and tuned.base_url.rstrip("/") != endpoint.identity:
+        endpoint = replace(endpoint, base_url=tuned.base_url, api_key_env="")
+    free = Price() if endpoint.embedded else None
+    tokens = tuned.train_tokens
+    usd = job.cost.usd if tokens is None or price.train is None else price.train * tokens / 1e6
+    model = Model(job.name, endpoint, tuned.model_id, price.serve or free, base.params)
+    return TunedModel(model, job.recipe, base.name, job.seed, len(job.rows), tokens, usd, tuned.seconds, job.folder)
+
+
+def _keep(path: Path, models: Sequence[TunedModel]) -> None:
+    """Note the models beside their files, those of earlier calls too."""
+    known = {str(each.get("recipe")): each for each in kept(path.parents[2])}
+    for each in models:
+        about = asdict(each)
+        model = about.pop("model")
+        known[each.recipe] = {
+            "name": model["name"],
+            "id": model["id"],
+            "base_url": model["endpoint"]["base_url"],
+            **about,
+            "rows": each.rows or None,  # of a given model nobody knows
+            "folder": each.folder.name,
+        }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(json.dumps(list(known.values()), indent=1), encoding="utf-8")
+    draft.replace(path)
+
+
+def _jobs(count: int) -> str:
+    return f"{count} job{'s' * (count != 1)}"

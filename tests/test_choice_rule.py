@@ -1,0 +1,260 @@
+"""The rule among arms: what it claims holds in simulations with known truth, and everything else is never guessed."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from choice_world import FLIPS, World, arm
+from scipy import stats
+
+from promptlab.choice.arm import Serving, Setup
+from promptlab.choice.bounds import bounds
+from promptlab.choice.costs import Use
+from promptlab.choice.limits import Limits
+from promptlab.choice.probe import loss
+from promptlab.choice.reason import reason, sentences
+from promptlab.choice.rule import Choice, reference_of, rule
+from promptlab.stats.sample import Array
+
+
+def rows(rate: float, n: int = 400) -> Array:
+    """Scores with exactly this mean, right rows first: two of them disagree as little as they can."""
+    return (np.arange(n) < round(rate * n)).astype(float)
+
+
+# --- simulations
+
+
+@pytest.mark.parametrize(("n", "times", "naive_at_least"), [(45, 1200, 0.6), (200, 400, 0.12), (1000, 60, 0.0)])
+def test_a_cheap_arm_truly_10_points_worse_is_chosen_in_at_most_1_percent(
+    n: int, times: int, naive_at_least: float
+) -> None:
+    """Dev picks the reference from as many rows; "not significantly worse" would take the cheap arm far more often."""
+    ruled, naive = World(worse=0.1, apart=0.25).choices(17, n, times)
+    assert ruled <= 0.01
+    assert naive >= naive_at_least
+
+
+def test_a_cheap_arm_truly_equal_is_chosen_at_the_rate_that_1000_rows_allow() -> None:
+    """Where 5 % of rows disagree: P(z > 1.645 - .02/se) = .88, less what the 1/n takes; dev may rank it second."""
+    ruled, _ = World(worse=0.0, apart=0.05).choices(5, 1000, 100)
+    assert 0.7 <= ruled <= 0.95
+
+
+def test_all_lower_bounds_hold_together_in_95_percent() -> None:
+    rng, true = np.random.default_rng(3), np.array([-0.1, 0.0, 0.05, 0.0])
+    held = 0
+    for _ in range(400):
+        shared = rng.normal(size=60)
+        drawn = 0.2 * shared + 0.3 * rng.normal(size=(4, 60)) + true[:, None]
+        found = bounds(drawn, 0.02, int(rng.integers(1 << 30)), flips=FLIPS)
+        held += all(each.low <= value for each, value in zip(found, true, strict=True))
+    assert 0.93 <= held / 400 <= 0.985
+
+
+def test_bounds_of_rows_in_groups_hold_where_plain_ones_would_not() -> None:
+    rng = np.random.default_rng(4)
+    codes = np.repeat(np.arange(20), 6)
+    held = plain = 0
+    for _ in range(300):
+        drawn = (0.3 * rng.normal(size=20))[codes][None, :]
+        seed = int(rng.integers(1 << 30))
+        held += bounds(drawn, 0.02, seed, groups=codes, flips=FLIPS)[0].low <= 0
+        plain += bounds(drawn, 0.02, seed, flips=FLIPS)[0].low <= 0
+    assert held / 300 >= 0.93
+    assert plain / 300 < 0.85
+
+
+# --- bounds
+
+
+def test_the_bound_of_one_arm_is_that_of_students_t() -> None:
+    """With 1/n added to the variance, as everywhere here."""
+    d = np.random.default_rng(1).normal(0.1, 0.5, 150)
+    [found] = bounds(d[None, :], 0.02, 0, flips=4999)
+    error = math.sqrt(d.var(ddof=1) / 150 + 1 / 150**2)
+    assert found.delta == pytest.approx(d.mean())
+    assert found.low == pytest.approx(d.mean() - stats.t.ppf(0.95, 149) * error, abs=0.1 * error)
+    assert found.p == pytest.approx(stats.t.sf((d.mean() + 0.02) / error, 149), abs=0.02)
+
+
+def test_more_arms_widen_the_bounds_of_each() -> None:
+    d = np.random.default_rng(1).normal(0.0, 0.5, (5, 100))
+    assert bounds(d, 0.02, 0)[0].low < bounds(d[:1], 0.02, 0)[0].low
+
+
+def test_tuning_seeds_widen_a_bound_by_their_variance_over_their_number() -> None:
+    d = np.random.default_rng(1).normal(0.0, 0.5, 200)[None, :]
+    alone, four, many = (bounds(d, 0.02, 0, spread=[(0.01, n)])[0] for n in (1, 4, 1000))
+    error = math.sqrt(d.var(ddof=1) / 200 + 1 / 200**2)
+    assert alone == bounds(d, 0.02, 0)[0]
+    wide = math.sqrt(error**2 + 0.01 / 4)
+    assert alone.delta - alone.low < many.delta - many.low < four.delta - four.low
+    assert four.delta - four.low >= stats.t.ppf(0.95, 199) * wide
+
+
+def test_under_eight_groups_or_two_rows_nothing_is_told() -> None:
+    few = np.repeat(np.arange(7), 10)
+    drawn = np.random.default_rng(0).normal(size=(1, 70))
+    assert math.isnan(bounds(drawn, 0.02, 0, groups=few)[0].low)
+    one = np.full((2, 70), np.nan)
+    one[0, 3], one[1] = 1.0, drawn[0]
+    alone, other = bounds(one, 0.02, 0)
+    assert math.isnan(alone.low)
+    assert math.isfinite(other.low)
+
+
+# --- the rule
+
+
+def chosen(**changes: object) -> Choice:
+    """Three arms that nearly agree on 4,000 rows, the dearer ones better on dev."""
+    n = 4000
+    arms = [
+        arm("prompt", rows(0.800, n), 0.80, usd=0.001),
+        arm("rag", rows(0.801, n), 0.82, usd=0.002),
+        arm("fine-tuned", rows(0.802, n), 0.81, usd=0.004),
+    ]
+    return rule(arms, "rag", Limits(**changes))  # type: ignore[arg-type]
+
+
+def test_among_the_eligible_the_least_total_cost_wins() -> None:
+    choice = chosen(use=Use(1000))
+    assert (choice.name, choice.decided, choice.basis) == ("prompt", True, "total")
+    assert [each.verdict for each in choice.judged] == ["chosen", "eligible", "eligible"]
+    assert choice.of("prompt").total == pytest.approx(12.0)
+    assert "of those as good it costs the least: $12.00 for 12 months at 1,000 calls a month" in sentences(choice)[0]
+
+
+def test_setup_counts_at_the_volume_of_the_user() -> None:
+    cheap = arm("prompt", rows(0.8, 4000), 0.8, usd=0.003)
+    tuned = arm("fine-tuned", rows(0.8, 4000), 0.8, setup=Setup(search=1.0, training=20.0), serving=Serving(usd=0.001))
+    little, much = (rule([cheap, tuned], "prompt", Limits(use=Use(volume))) for volume in (100, 10_000))
+    assert (little.name, much.name) == ("prompt", "fine-tuned")
+
+
+def test_without_a_price_no_dollar_is_guessed_and_moving_parts_decide() -> None:
+    arms = [arm("rag", rows(0.8, 4000), 0.81), arm("prompt+demos", rows(0.8, 4000), 0.8)]
+    choice = rule(arms, "rag", Limits(use=Use(1000)))
+    assert (choice.name, choice.basis) == ("prompt+demos", "parts")
+    assert choice.of("rag").total is None
+    assert "fewer moving parts" in sentences(choice)[1]
+
+
+def test_of_equal_costs_fewer_moving_parts_win() -> None:
+    arms = [arm("rag", rows(0.8, 4000), 0.8, usd=0.0), arm("prompt", rows(0.8, 4000), 0.8, usd=0.0)]
+    assert rule(arms, "rag", Limits(use=Use(1000))).name == "prompt"
+
+
+def test_too_few_rows_are_not_decided_and_the_rows_needed_are_said() -> None:
+    rng = np.random.default_rng(2)
+    good, cheap = (rng.random((2, 50)) < 0.8).astype(float)
+    choice = rule([arm("rag", good, 0.9, usd=0.002), arm("prompt", cheap, 0.8, usd=0.001)], "rag")
+    psi = float(np.mean(good != cheap))
+    assert not choice.decided
+    assert (choice.name, choice.rivals) == ("rag", ("prompt",))
+    assert choice.rows == math.ceil((1.645 + 0.84) ** 2 * psi / 0.02**2)
+    assert [each.verdict for each in choice.judged] == ["until then", "open"]
+    said = sentences(choice)[0]
+    assert said.startswith(
+        "Not decided: prompt, which is cheaper, may be as good as rag, or worse by 2.0 points or more"
+    )
+    assert f"About {choice.rows:,} test rows would tell if they are equal; there are 50. Until then rag" in said
+
+
+def test_the_best_on_dev_is_no_choice_while_a_dearer_arm_may_be_better_by_the_margin() -> None:
+    """Else a cheap arm that only had luck on dev would be chosen without any test."""
+    rng = np.random.default_rng(2)
+    good, cheap = (rng.random((2, 50)) < 0.8).astype(float)
+    choice = rule([arm("prompt", cheap, 0.9, usd=0.001), arm("rag", good, 0.8, usd=0.002)], "prompt")
+    assert not choice.decided
+    assert "rag may be better than prompt by 2.0 points or more" in sentences(choice)[0]
+
+
+def test_an_arm_shown_to_be_worse_keeps_nothing_undecided() -> None:
+    choice = rule([arm("prompt", rows(0.3), 0.3, usd=0.001), arm("rag", rows(0.8), 0.8, usd=0.002)], "rag")
+    assert (choice.name, choice.decided) == ("rag", True)
+    assert choice.of("prompt").verdict == "worse"
+    assert reason(choice, choice.of("prompt")).endswith("worse than the best on dev by more than 2.0 points")
+
+
+@pytest.mark.parametrize(
+    ("limits", "serving", "why"),
+    [
+        (Limits(p95_ms=500), Serving(usd=0.001, p95_ms=900), "p95 900 ms is above 500 ms"),
+        (Limits(p95_ms=500), Serving(usd=0.001), "p95 is not known (no waiting time was measured)"),
+        (Limits(usd_per_1k=0.5), Serving(usd=0.001), "usd_per_1k 1 is above 0.5"),
+        (Limits(usd_per_1k=0.5), Serving(), "usd_per_1k is not known (no price is given)"),
+        (Limits(target=0.9), Serving(usd=0.001), "80.0 [79, 81] is below the target 90.0"),
+        (Limits(target=0.8), Serving(usd=0.001), "80.0 [79, 81] is not shown to reach the target 80.0"),
+    ],
+)
+def test_an_arm_outside_the_limits_is_never_chosen_and_says_why(limits: Limits, serving: Serving, why: str) -> None:
+    fine = Serving(usd=0.0004, p95_ms=100)
+    arms = [
+        arm("prompt", rows(0.80, 4000), 0.8, serving=serving),
+        arm("rag", rows(0.93, 4000), 0.9, serving=fine),
+    ]
+    choice = rule(arms, reference_of(arms, limits), limits)
+    assert choice.of("prompt").verdict == "outside"
+    assert why in reason(choice, choice.of("prompt"))
+    assert choice.name == "rag"
+
+
+def test_where_no_arm_keeps_the_limits_none_is_chosen() -> None:
+    arms = [arm("prompt", rows(0.5), usd=0.1), arm("rag", rows(0.5), usd=0.1)]
+    choice = rule(arms, "prompt", Limits(usd_per_1k=1))
+    assert choice.name is None
+    assert sentences(choice)[0] == "Not decided: no arm keeps the limits."
+
+
+def test_the_reference_is_the_best_on_dev_of_those_that_are_neither_too_dear_nor_too_slow() -> None:
+    arms = [arm("prompt", rows(0.5), 0.5, usd=0.001), arm("rag", rows(0.9), 0.9, usd=0.1)]
+    assert reference_of(arms, Limits()) == "rag"
+    assert reference_of(arms, Limits(usd_per_1k=2)) == "prompt"
+
+
+def test_a_tuned_arm_needs_a_probe_where_one_is_asked_for_and_a_bounded_loss() -> None:
+    good = arm("fine-tuned", rows(0.9, 4000), 0.9, usd=0.001, off_task=loss(rows(0.7, 400), rows(0.705, 400)))
+    bad = arm("fine-tuned", rows(0.9, 4000), 0.9, usd=0.001, off_task=loss(rows(0.6, 400), rows(0.7, 400)))
+    none = arm("fine-tuned", rows(0.9, 4000), 0.9, usd=0.001)
+    other = arm("prompt", rows(0.9, 4000), 0.8, usd=0.002)
+    limits = Limits(probe=True)
+    names = [rule([each, other], "prompt", limits).name for each in (good, bad, none)]
+    assert names == ["fine-tuned", "prompt", "prompt"]
+    assert rule([bad, other], "prompt", Limits()).name == "fine-tuned"
+
+
+def test_rows_on_which_calls_failed_are_taken_at_their_worst() -> None:
+    whole, cheap = rows(0.8, 4000), rows(0.8, 4000)
+    cheap[:100] = np.nan
+    choice = rule([arm("rag", whole, 0.8, usd=0.002), arm("prompt", cheap, 0.8, usd=0.001)], "rag")
+    assert not choice.of("prompt").eligible
+    assert "failed" in reason(choice, choice.of("prompt"))
+
+
+def test_rows_read_before_widen_the_bounds() -> None:
+    rng = np.random.default_rng(2)
+    good, cheap = (rng.random((2, 300)) < 0.8).astype(float)
+    arms = [arm("rag", good, 0.9, usd=0.002), arm("prompt", cheap, 0.8, usd=0.001)]
+    first, third = (rule(arms, "rag", reads=reads).of("prompt").bound for reads in (1, 3))
+    assert first is not None
+    assert third is not None
+    assert third.low < first.low
+    assert third.p == pytest.approx(min(1, first.p * math.pi**2 * 9 / 6))
+
+
+def test_one_tuning_seed_is_a_claim_about_one_model_several_are_about_tuning() -> None:
+    base = rows(0.8, 4000)
+    once = arm("fine-tuned", base, 0.9, usd=0.001)
+    thrice = arm("fine-tuned", base, 0.9, usd=0.001, seeds=(rows(0.75, 4000), base, rows(0.85, 4000)))
+    other = arm("prompt", base, 0.8, usd=0.002)
+    one, several = (rule([each, other], "prompt") for each in (once, thrice))
+    assert "said of this model, not of tuning" in " ".join(sentences(one))
+    assert "3 seeds" in " ".join(sentences(several))
+    assert one.decided
+    assert not several.decided  # .05 of spread over seeds hides two points
+    with pytest.raises(ValueError, match="no arm 'rag'"):
+        rule([once, other], "rag")

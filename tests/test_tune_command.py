@@ -1,0 +1,183 @@
+"""The trainer `command`: a program of the user's own, as a real process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_tune_jobs import ready, until, where
+from tune_server import tuning
+
+from promptlab.errors import BadInput, EndpointUnusable
+from promptlab.prepare import opened
+from promptlab.tune.command import alive
+from promptlab.tune.placeholders import words
+from promptlab.tune.settings import TuneSettings
+from promptlab.tune.tune import cancel, tune
+
+SCRIPT = """
+import json, os, pathlib, sys, time
+train, valid, seed, out, base = sys.argv[1:6]
+rows = pathlib.Path(train).read_text().splitlines()
+print("rows", len(rows), "seed", seed, "base", base, "cwd", os.path.basename(os.getcwd()), flush=True)
+pathlib.Path("starts").open("a").write("x")
+end = time.time() + 60
+while not os.path.exists("go") and time.time() < end:
+    time.sleep(0.02)
+"""
+BY_FILE = (
+    "json.dump({'model': f'mine-{seed}', 'base_url': 'http://localhost:8000/v1', 'train_tokens': 7}, open(out, 'w'))\n"
+)
+BY_LINE = "print(json.dumps({'model': f'mine-{seed}'}))\n"
+
+
+def settings(folder: Path, end: str, go: bool = True, **changes: Any) -> TuneSettings:
+    folder.mkdir(exist_ok=True)
+    (folder / "my train.py").write_text(SCRIPT + end, encoding="utf-8")
+    if go:
+        (folder / "go").touch()
+    command = f'"{sys.executable}" "my train.py" {{train}} {{valid}} {{seed}} {{out}} {{base}}'
+    return TuneSettings("command", **{"sizes": (12,), "seeds": (3,), "command": command, **changes})
+
+
+def starts(folder: Path) -> int:
+    path = folder / "starts"
+    return len(path.read_text(encoding="utf-8")) if path.exists() else 0
+
+
+def test_the_command_gets_its_files_and_gives_back_a_model_and_an_address(tmp_path: Path) -> None:
+    """In a folder with a space in its name: every placeholder is one argument."""
+    folder, told = tmp_path / "a b", list[str]()
+    asked = ready(folder)
+    (made,) = tune(asked, settings(folder, BY_FILE), yes=True, tell=lambda name, line: told.append(line))
+    assert (made.model.id, made.model.endpoint.base_url) == ("mine-3", "http://localhost:8000/v1")
+    assert (made.train_tokens, made.model.price) == (7, None)
+    assert "rows 12 seed 3 base small cwd a b" in told
+    tune(asked, settings(folder, BY_FILE), yes=True)
+    assert starts(folder) == 1, "what is done is not done again"
+
+
+def test_the_last_line_may_say_it_too(tmp_path: Path) -> None:
+    asked = ready(tmp_path)
+    (made,) = tune(asked, settings(tmp_path, BY_LINE), yes=True)
+    assert (made.model.id, made.model.endpoint.embedded) == ("mine-3", True)
+
+
+def test_it_is_never_started_without_a_yes(tmp_path: Path) -> None:
+    asked = ready(tmp_path)
+    with pytest.raises(BadInput, match="--yes"):
+        tune(asked, settings(tmp_path, BY_LINE))
+    assert starts(tmp_path) == 0
+
+
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        ("print('out of memory', file=sys.stderr); sys.exit(7)", r"exit code 7. Its last words: out of memory"),
+        ("print('done')", r"the last line is no JSON: 'done'.*\{out\}, or as its last line"),
+        ("print(json.dumps({'id': 'x'}))", r"names no model"),
+        ("print(json.dumps([1]))", r"names no model"),
+        ("print(json.dumps({'model': 'x', 'base_url': 'here'}))", r"base_url that is no address: 'here'"),
+        ("open(out, 'w').write('{torn')", r"the file result.json is no JSON"),
+        (BY_FILE + "sys.exit(3)", r"exit code 3"),
+        ("os.kill(os.getpid(), 9)", r"exit code -9"),
+    ],
+)
+def test_a_command_that_fails_says_how_and_the_next_start_is_a_new_one(tmp_path: Path, end: str, words: str) -> None:
+    asked = ready(tmp_path)
+    with pytest.raises(EndpointUnusable, match=words):
+        tune(asked, settings(tmp_path, end + "\n"), yes=True)
+    (made,) = tune(asked, settings(tmp_path, BY_LINE), yes=True)
+    assert made.model.id == "mine-3"
+    assert starts(tmp_path) == 2
+
+
+def test_a_command_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
+    with pytest.raises(EndpointUnusable, match=r"longer than 0.01 minutes"):
+        tune(ready(tmp_path), settings(tmp_path, "", go=False, minutes=0.01), yes=True)
+
+
+def test_a_command_that_cannot_be_started_or_read_is_bad_input(tmp_path: Path) -> None:
+    asked = ready(tmp_path)
+    with pytest.raises(BadInput, match="cannot start 'no-such-program'"):
+        tune(asked, TuneSettings("command", command="no-such-program {train}"), yes=True)
+    for command, said in (
+        ("train {trian}", r"no placeholder \{trian\}. Did you mean 'train'"),
+        ("train 'x {train}", "No closing quotation"),
+        ("train {out}", r"does not use \{train\}"),
+        ("train {train", "cannot be read"),
+    ):
+        with pytest.raises(BadInput, match=said):
+            tune(asked, TuneSettings("command", command=command), yes=True)
+
+
+def test_no_shell_ever_sees_the_command() -> None:
+    got = words("t {train}; rm -rf $HOME `x` {{y}}", {"train": "/a b/$(z)", **dict.fromkeys(("out", "valid"), "")})
+    assert got == ["t", "/a b/$(z);", "rm", "-rf", "$HOME", "`x`", "{y}"]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_after_sigkill_of_promptlab_the_program_goes_on_and_its_result_is_taken(tmp_path: Path, late: bool) -> None:
+    """Taken up while it is still at work, or once it has ended: started once either way."""
+    asked = settings(tmp_path, BY_FILE, go=False)
+    experiment = where(tmp_path)
+    with tuning(experiment, trainer="command", sizes=(12,), seeds=(3,), command=asked.command):
+        until(lambda: starts(tmp_path) == 1 and list(tmp_path.glob("runs/tune/*/job.json")))
+        until(lambda: "process" in json.loads(next(tmp_path.glob("runs/tune/*/job.json")).read_text()))
+    child = json.loads(next(tmp_path.glob("runs/tune/*/job.json")).read_text())["process"][0]
+    os.kill(child, 0)  # it lives
+    told: list[str] = []
+    if late:
+        (tmp_path / "go").touch()
+        until(lambda: list(tmp_path.glob("runs/tune/*/result.json")))
+        time.sleep(0.2)
+
+    def tell(name: str, line: str) -> None:
+        told.append(line)
+        (tmp_path / "go").touch()
+
+    (made,) = tune(opened(experiment), asked, yes=True, tell=tell)
+    assert (made.model.id, starts(tmp_path)) == ("mine-3", 1)
+    assert (f"process {child} goes on" in told) != late
+
+
+def test_ctrl_c_leaves_the_program_at_work_and_says_so(tmp_path: Path) -> None:
+    asked = settings(tmp_path, BY_FILE, go=False)
+    experiment = where(tmp_path)
+    with tuning(experiment, trainer="command", sizes=(12,), seeds=(3,), command=asked.command) as running:
+        said = tmp_path / "said.txt"
+        until(lambda: said.exists() and "rows 12" in said.read_text(encoding="utf-8"))
+        os.kill(running.pid or 0, signal.SIGINT)
+        running.join(20)
+    words = "stopped; what was started goes on. The same command takes it up, --cancel stops it."
+    assert words in said.read_text(encoding="utf-8")
+    (tmp_path / "go").touch()
+    (made,) = tune(opened(experiment), asked, yes=True)
+    assert (made.model.id, starts(tmp_path)) == ("mine-3", 1)
+
+
+def test_fresh_stops_what_is_at_work_and_starts_anew(tmp_path: Path) -> None:
+    asked = settings(tmp_path, BY_FILE, go=False)
+    experiment = where(tmp_path)
+    with tuning(experiment, trainer="command", sizes=(12,), seeds=(3,), command=asked.command):
+        until(lambda: starts(tmp_path) == 1 and list(tmp_path.glob("runs/tune/*/job.json")))
+        until(lambda: "process" in json.loads(next(tmp_path.glob("runs/tune/*/job.json")).read_text()))
+    noted = json.loads(next(tmp_path.glob("runs/tune/*/job.json")).read_text())["process"]
+    tune(opened(experiment), asked, yes=True, fresh=True, tell=lambda name, line: (tmp_path / "go").touch())
+    assert starts(tmp_path) == 2
+    assert not alive(noted)
+
+
+def test_cancel_stops_the_program(tmp_path: Path) -> None:
+    asked = settings(tmp_path, "", go=False)
+    experiment = where(tmp_path)
+    with tuning(experiment, trainer="command", sizes=(12,), seeds=(3,), command=asked.command):
+        until(lambda: starts(tmp_path) == 1 and list(tmp_path.glob("runs/tune/*/job.json")))
+        until(lambda: "process" in json.loads(next(tmp_path.glob("runs/tune/*/job.json")).read_text()))
+    assert "was stopped" in cancel(opened(experiment), asked)[0]
