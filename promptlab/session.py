@@ -100,35 +100,8 @@ async def execute(
     halt.told = transport.stop
     driver = Driver(transport, log, meter, halt)
     driver.landed = watch.landed
-    held = reserve(task, rows.test, search.repeats, meter.cap)
-
-    def kept(view: View) -> Cost:
-        cost = held(view)
-        if not meter.done.calls:  # the first variants are known by now, and nothing is spent
-            check_reserve(prepared, cost)
-        return cost
-
-    def closed(view: View, plan: Plan, scored: Sequence[Prediction]) -> None:
-        phase: Phase = "design" if prepared.design and view.round == 1 else "search"
-        log.trace(view.round - 1, _summary(phase, view, plan, scored), _asks(scored))
-        watch.closed(view, plan, scored)
-
-    limit = max(model.endpoint.max_errors for model in experiment.models)
-    rules = Rules(
-        proposers=prepared.proposers,
-        allocator=prepared.allocator,
-        shares=search.shares,
-        design=prepared.design,
-        door=prepared.door,
-        seed=experiment.seed,
-        repeats=search.repeats,
-        calls=task.calls,
-        max_errors=limit,
-        unit=_unit(prepared),
-        reserve=kept,
-        opened=lambda view, plan: watch.opened(view, plan, meter),
-        closed=closed,
-    )
+    limit = _limit(prepared)
+    rules = _rules(prepared, meter, log, watch)
 
     def mining(variant: Variant, example: Example, repeat: int) -> Flow[Prediction]:
         phase: Phase = prepared.design.phase(variant, example) if prepared.design else "search"
@@ -138,7 +111,7 @@ async def execute(
         return predict(task, variant, example, repeat, "test", "final")
 
     with _stops(halt, search.budget.minutes):
-        await stocked(prepared, driver, watch.preparing, kept(prepared.start()))
+        await stocked(prepared, driver, watch.preparing, rules.reserve(prepared.start()))
         found = await mine(prepared.start(), rules, mining, driver)
         costs = served(found.view.variants, found.predictions, task.models, search.costs) if search.costs else None
         told = [v for v, each in enumerate(found.view.variants) if diagnoses(each)]
@@ -159,6 +132,45 @@ async def execute(
         run, engine, task, found, choice, rows.test, tested, experiment.seed, who.models,
         reads=reads, alone=prepared.test and not rows.test, calls=sum(count for count, _ in log.totals().values()),
     )  # fmt: skip
+
+
+def _rules(prepared: Prepared, meter: Meter, log: Ledger, watch: Watch) -> Rules:
+    """What the experiment says about searching, and who hears of rounds."""
+    experiment, task = prepared.experiment, prepared.task
+    search = experiment.search
+    held = reserve(task, prepared.rows.test, search.repeats, meter.cap)
+
+    def kept(view: View) -> Cost:
+        cost = held(view)
+        if not meter.done.calls:  # the first variants are known by now, and nothing is spent
+            check_reserve(prepared, cost)
+        return cost
+
+    def closed(view: View, plan: Plan, scored: Sequence[Prediction]) -> None:
+        phase: Phase = "design" if prepared.design and view.round == 1 else "search"
+        log.trace(view.round - 1, _summary(phase, view, plan, scored), _asks(scored))
+        watch.closed(view, plan, scored)
+
+    return Rules(
+        proposers=prepared.proposers,
+        allocator=prepared.allocator,
+        shares=search.shares,
+        design=prepared.design,
+        door=prepared.door,
+        seed=experiment.seed,
+        repeats=search.repeats,
+        calls=task.calls,
+        max_errors=_limit(prepared),
+        unit=_unit(prepared),
+        reserve=kept,
+        opened=lambda view, plan: watch.opened(view, plan, meter),
+        closed=closed,
+    )
+
+
+def _limit(prepared: Prepared) -> float:
+    """The share of errors that a round may have."""
+    return max(model.endpoint.max_errors for model in prepared.experiment.models)
 
 
 def _summary(phase: Phase, view: View, plan: Plan, scored: Sequence[Prediction]) -> dict[str, Any]:
