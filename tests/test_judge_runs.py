@@ -111,7 +111,7 @@ def test_few_rows_and_a_fixed_space_need_no_test_unless_one_is_asked_for(tmp_pat
 
 
 def test_a_search_that_adapts_or_drops_keeps_its_test(tmp_path: Path) -> None:
-    for search in ({**SEARCH, "allocate": "halving"}, {**SEARCH, "propose": ["grid", "tpe"]}):
+    for search in ({**SEARCH, "allocate": "halving"}, {**SEARCH, "propose": ["grid", "format"]}):
         assert len(opened(project(tmp_path, data=WHOLE, search=search)).rows.test) == 30
     data = {**WHOLE, "split": {"dev": 0.5, "test": 0.5}}
     assert len(opened(project(tmp_path, data=data)).rows.test) == 30

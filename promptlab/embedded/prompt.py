@@ -146,7 +146,7 @@ def read(chat: Chat) -> Ask:
     system, turns, last = _turns(chat)
     if not last:
         system, last = "", system
-    above = take_passages(system)
+    above = take_passages(system, holds_query=False)
     ordered = read_fields(above.rest)
     frame, turns, last = _unframed(turns, last)
     here = take_passages(last)
