@@ -92,7 +92,8 @@ def _corpus(run: Run) -> dict[str, Any]:
     if library is None or not library.settings.retrieving:
         return {}
     passages = {name: len(library.pool(name).passages) for name in library.settings.chunks}
-    return {"documents": len(library.documents), "duplicates": len(library.duplicates), "passages": passages}
+    found = {"documents": len(library.documents), "duplicates": len(library.duplicates), "passages": passages}
+    return found | ({"skipped": list(library.skipped)} if library.skipped else {})
 
 
 def hashes(run: Run) -> dict[str, Any]:

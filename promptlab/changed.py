@@ -111,6 +111,7 @@ def _now(prepared: Prepared) -> Made:
     experiment = prepared.experiment
     paths = {*experiment.files, *(Path(source.path) for source in prepared.sources.values())} - {experiment.path}
     paths |= {experiment.folder / MEMORY} if prepared.rows.splits else set()
+    paths |= set(prepared.task.shelf.files()) if prepared.task.shelf else set()
     home = experiment.path.resolve().parent
     files = dict(own_files(experiment))
     for path in paths:

@@ -16,6 +16,8 @@ from promptlab.predictions import beside, frame, input_names, prediction_columns
 from promptlab.prepare import Prepared
 from promptlab.records import Example, Passage, Variant
 from promptlab.results import claimed, columns, fold, further
+from promptlab.retrieve.settings import NONE
+from promptlab.shelf import SLOT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,12 +37,12 @@ class Winner:
     claimed: bool
     prompts: tuple[Prompt, ...] = field(repr=False)
 
-    def messages(self, *, passages: Sequence[Any] = (), **inputs: Any) -> list[dict[str, str]]:
+    def messages(self, *, passages: Sequence[Any] | None = None, **inputs: Any) -> list[dict[str, str]]:
         """The chat messages for one set of inputs, as an OpenAI-compatible endpoint takes them.
 
-        ``passages``: the texts given to the row, each text, or a mapping with id and text. Inputs that only other
-        templates read are allowed. Raises BadInput for inputs that are missing or unknown, and for an ensemble, where
-        no one prompt speaks for all.
+        ``passages``: the texts given to the row, each text, or a mapping with id and text; whoever reads some has to
+        be given them, [] for none. Inputs that only other templates read are allowed. Raises BadInput for passages or
+        inputs that are missing, for unknown ones, and for an ensemble, where no one prompt speaks for all.
         """
         if len(self.prompts) > 1:
             count = len(self.prompts)
@@ -49,12 +51,14 @@ class Winner:
             raise BadInput(Problem(what, remedy=remedy))
         return self.all_messages(passages=passages, **inputs)[0]
 
-    def all_messages(self, *, passages: Sequence[Any] = (), **inputs: Any) -> list[list[dict[str, str]]]:
+    def all_messages(self, *, passages: Sequence[Any] | None = None, **inputs: Any) -> list[list[dict[str, str]]]:
         """The chat messages of every prompt that it asks: one list for each member of an ensemble, in order."""
         problems = [problem for prompt in self.prompts for problem in _wrong(prompt, inputs)]
+        problems += without_passages(any(map(reads_passages, self.prompts)), passages)
         if problems:
             raise BadInput(problems)
-        example = Example("", inputs, passages=tuple(_passage(place, each) for place, each in enumerate(passages, 1)))
+        shown = tuple(_passage(place, each) for place, each in enumerate(passages or (), 1))
+        example = Example("", inputs, passages=shown)
         found = [prompt.messages(example, example.passages) for prompt in self.prompts]
         return [[{"role": each.role, "content": each.content} for each in messages] for messages in found]
 
@@ -83,6 +87,20 @@ def row_chooses(prompt: Prompt) -> bool:
         return False
     looks = slots.get("bank.select") == "nearest" or slots.get("bank.order") == "nearest-last"
     return int(slots.get("bank.k", 0)) > 0 and looks
+
+
+def reads_passages(prompt: Prompt) -> bool:
+    """Whether what it says depends on the passages that it is given; the closed book is shown none."""
+    closed = prompt.looks and prompt.variant.slots[SLOT] == NONE
+    return "passages" in prompt.template.uses and not closed
+
+
+def without_passages(reads: bool, passages: Any, path: str = "") -> list[Problem]:
+    """What is wrong where a prompt that reads passages is given none, not even an empty list."""
+    if not reads or passages is not None:
+        return []
+    remedy = "passages=[] asks without any: that is another prompt than the one that was measured."
+    return [Problem("this prompt reads passages: give passages=[…], the texts that were found", path, 0, remedy)]
 
 
 def _passage(place: int, given: Any) -> Passage:

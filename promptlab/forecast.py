@@ -14,10 +14,11 @@ from promptlab.closing import joined
 from promptlab.meter import Cost, cap_of, worst_case
 from promptlab.mine import draw
 from promptlab.planner import Planner
+from promptlab.predict import Prompt
 from promptlab.prefix import shares
 from promptlab.prepare import Prepared
 from promptlab.proposing import Proposed, proposing
-from promptlab.records import Flow, Request, Variant
+from promptlab.records import Example, Flow, Message, Passage, Request, Variant
 from promptlab.reserve import check_reserve, reserve
 from promptlab.shelf import Shelf
 from promptlab.space import Space
@@ -218,10 +219,30 @@ def _sampled(prepared: Prepared, view: View, cells: list[tuple[int, int]]) -> tu
         parts = [_cost(each, count if place == 0 else len(each.content) // 4) for place, each in enumerate(asked)]
         costs.append(sum(parts, Cost()) * (1 / len(parts)))
         if len(view.dev) > 1:
-            shared.append(count * np.array(shares(messages, prompt.messages(view.dev[i - 1]))))
+            shared.append(count * np.array(shares(messages, _neighbour(prompt, view.dev[i], view.dev[i - 1]))))
     n = len(costs)
     first, last = np.mean(shared, axis=0) if shared else (0.0, 0.0)
     return sum(tokens) / n, sum(costs, Cost()) * (1 / n), (float(first), float(last))
+
+
+def _neighbour(prompt: Prompt, row: Example, other: Example) -> tuple[Message, ...]:
+    """The prompt of another row; where passages only stand in, with some that are not those of ``row`` either."""
+    seen, found = prompt.foreseen(row), prompt.foreseen(other)
+    if seen.exact and found.exact:
+        return prompt.messages(other, found.passages)
+    return prompt.messages(other, tuple(map(_unlike, found.passages)))
+
+
+def _unlike(passage: Passage) -> Passage:
+    """A passage as long that begins and ends otherwise: what is the same of stand-ins is no prompt's prefix."""
+    turned = _turned(passage.id), _turned(passage.title), _turned(passage.text)
+    return replace(passage, id=turned[0], title=turned[1], text=turned[2])
+
+
+def _turned(text: str) -> str:
+    edges = {text[:1], text[-1:]}
+    mark = next(each for each in "~|^" if each not in edges)
+    return f"{mark}{text[1:-1]}{mark}" if text else text
 
 
 def _cost(request: Request, tokens_in: int) -> Cost:

@@ -260,13 +260,11 @@ def _content(example: Example) -> list[Any]:
 
 def _with_gold(rows: Rows, library: Library | None) -> Rows:
     """The rows, their gold by the ids that the corpus kept."""
-    if library is None or not library.duplicates:
+    if library is None or not library.names:
         return rows
 
     def known(part: Sequence[Example]) -> tuple[Example, ...]:
-        return tuple(
-            replace(each, gold=first_gold(each.gold, library.duplicates)) if each.gold else each for each in part
-        )
+        return tuple(replace(each, gold=first_gold(each.gold, library.names)) if each.gold else each for each in part)
 
     return replace(rows, train=known(rows.train), dev=known(rows.dev), test=known(rows.test))
 

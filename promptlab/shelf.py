@@ -12,6 +12,7 @@ from promptlab.records import Call, Example, Flow, Passage, Request, Variant
 from promptlab.retrieve import embedding
 from promptlab.retrieve.bound import Bound
 from promptlab.retrieve.decode import binary
+from promptlab.retrieve.gold import Answers
 from promptlab.retrieve.grounded import grounded
 from promptlab.retrieve.library import Library, Setting
 from promptlab.retrieve.measure import measures
@@ -136,7 +137,7 @@ class Shelf:
         if not found.asked:
             return {}
         ids = self._named(Setting.of(slots, self.settings).chunk)[1]
-        told = measures(found.ranked, example.gold, found.asked, ids)
+        told = measures(found.ranked, example.gold, found.asked, ids, Answers(example))
         return told | grounded(answer, output, found.shown, example.gold, ids)
 
     def requests(self, slots: Mapping[str, Any], example: Example) -> tuple[Request, ...]:

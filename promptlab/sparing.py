@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from promptlab.records import Call, Completion, Request, Usage
-from promptlab.retrieve.embedding import ROUTE, Vectors
+from promptlab.retrieve.embedding import ROUTE, Vectors, pointing
 from promptlab.retrieve.vectors import kept, matrix
 from promptlab.tokens import estimate
 
@@ -47,7 +47,9 @@ class Sparing:
         call = await self._wire.call(part)
         if call.completion is None or call.completion.finish_reason != "stop":
             return replace(call, key=request.key)
-        store.keep(lacking, _unit(call.completion.text))
+        rows = _unit(call.completion.text)
+        pointing(request.model, lacking, rows)  # such are not kept: a model that is mended is asked again
+        store.keep(lacking, rows)
         return call if part is request else _whole(request, texts, store.known(texts), call)
 
 

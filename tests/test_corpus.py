@@ -175,6 +175,21 @@ def test_all_that_is_wrong_is_told_at_once_with_file_and_line(tmp_path: Path) ->
     ]
 
 
+def test_a_row_without_its_text_is_told_and_one_that_says_none_is_counted(tmp_path: Path) -> None:
+    write(tmp_path, {"c/t.jsonl": '{"text": "one"}\n{"txt": "two"}\n{"text": null}\n'})
+    assert refused("c", tmp_path) == [
+        "X/c/t.jsonl:2: row 2: column 'text' is not there. Its keys: txt. A row without text says null or \"\"."
+    ]
+
+
+def test_a_json_file_that_holds_no_rows_says_how_to_go_on_without_it(tmp_path: Path) -> None:
+    write(tmp_path, {"c/a.md": "text", "c/data.json": '{"a": 1}'})
+    [told] = refused("c", tmp_path)
+    assert told.startswith("X/c/data.json:1: holds an object. A list of objects is needed")
+    assert told.endswith("Or leave it out: name the other files, like `corpus: c/*.md`.")
+    assert ids("c/*.md", tmp_path) == ["c/a.md"]
+
+
 def test_problems_of_one_kind_are_counted_past_ten(tmp_path: Path) -> None:
     write(tmp_path, {"t.jsonl": "\n".join(json.dumps({"id": "x", "text": str(n)}) for n in range(40))})
     told = refused("t.jsonl", tmp_path)

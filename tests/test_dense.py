@@ -157,7 +157,7 @@ def test_a_server_that_miscounts_is_an_error_and_nothing_is_kept(rows: Any, word
         with pytest.raises(EndpointUnusable, match=words) as raised:
             run(server.url, [retriever.prepare()])
         assert {len(seen.body["input"]) for seen in server.posts} == {4}  # fewer texts would not mend it
-    assert "retrieval.embedding" in str(raised.value)
+    assert "The model that `retrieval.embedding` names" in str(raised.value)
     assert len(retriever.missing) == 4
 
 
@@ -229,6 +229,27 @@ def test_progress_is_told() -> None:
     watched = replace(pool(), progress=lambda *told: heard.append(told))
     by_hand(preparation(watched), answered)
     assert heard == [("embedding passages", 0, 4), ("embedding passages", 4, 4)]
+
+
+def test_only_texts_that_are_new_count_as_progress(tmp_path: Path) -> None:
+    """A run asks for all of them, and what is kept on disk answers for most."""
+    by_hand(preparation(pool(tmp_path)), answered)
+    heard: list[tuple[str, int, int]] = []
+    for texts in (TEXTS, (*TEXTS, "new", "newer")):
+        watched = replace(pool(tmp_path, texts), progress=lambda *told: heard.append(told), anew=True)
+        by_hand(preparation(watched), answered)
+    assert heard == [("embedding passages", 0, 2), ("embedding passages", 2, 2)]
+
+
+def test_a_vector_of_nothing_but_zeros_is_no_answer(tmp_path: Path) -> None:
+    with pytest.raises(EndpointUnusable, match=r"nothing but zeros for the text 'dogs bark'.*retrieval\.embedding"):
+        by_hand(
+            preparation(pool(tmp_path)),
+            lambda request: Completion(
+                CANONICAL.encode([[0.0 if text == "dogs bark" else 1.0] * 3 for text in request.body["input"]])
+            ),
+        )
+    assert len(dense(pool(tmp_path)).missing) == 4
 
 
 def test_a_pool_without_a_model_says_what_is_missing() -> None:

@@ -48,6 +48,23 @@ OWN = '''
     def greedy(pool):
         return lambda query, k: pool.passages
 
+    def search(query, k):
+        CALLS.append((query, k))
+        return [("a", "first " + query), ("b", "second")][:k]
+
+    def asking(query, k=4):
+        yield from ()
+        return [["a", query]]
+
+    def three(one, two, three):
+        return ()
+
+    def breaking(pool):
+        return pool.nothing
+
+    def nothing_made(pool):
+        return 5
+
     def shortest(query, passages):
         return sorted(passages, key=lambda each: len(each.text))
 '''
@@ -140,6 +157,38 @@ def test_ones_own_retriever_and_reranker_are_used_and_named_where_they_fail(corp
         find(held, at(names[1]))
     with pytest.raises(BadInput, match="more than the 2 asked for"):
         find(held, at(names[2]))
+
+
+def test_a_function_of_query_and_k_is_a_retriever_and_pairs_are_passages(corpus: Path) -> None:
+    names = ("own_retrieval:search", "own_retrieval:asking")
+    held = library(corpus, retriever=names)
+    assert find(held, at(names[0])) == ([f"first {ROW.inputs['question']}", "second"], [])
+    assert find(held, at(names[1])) == ([ROW.inputs["question"]], [])
+    found, _ = by_hand(held.find(at(names[0]), ROW), answered)
+    assert [(each.id, each.source, each.score) for each in found] == [("a", "a", 1.0), ("b", "b", 0.5)]
+    assert "def search" in held.parts.sources[names[0]]  # its code is part of what a run is
+
+
+def test_what_is_neither_a_retriever_nor_makes_one_is_told(corpus: Path) -> None:
+    with pytest.raises(BadInput, match=r"takes \(one, two, three\)\. Name a function \(query, k\).*or a factory"):
+        library(corpus, retriever=("own_retrieval:three",))
+    heard: list[tuple[Any, ...]] = []
+    names = ("own_retrieval:breaking", "own_retrieval:nothing_made")
+    check(library(corpus, retriever=names), [ROW], lambda *told: heard.append(told))
+    for told, what in zip(heard, ("factory failed: AttributeError: ", "factory made int"), strict=True):
+        assert told[0] == ("retrieval", "retriever")
+        assert what in told[1]
+        assert "factory that gets a pool" in told[2]
+
+
+def test_a_document_is_called_by_its_file_name_where_no_other_is(corpus: Path) -> None:
+    (corpus / "corpus" / "sub").mkdir()
+    (corpus / "corpus" / "sub" / "refund.txt").write_text("Another refund.")
+    (corpus / "corpus" / "twin.txt").write_text(TEXTS["shipping.txt"])
+    names = library(corpus).names
+    assert names["kettle.md"] == "corpus/kettle.md"
+    assert names["corpus/twin.txt"] == names["twin.txt"] == names["shipping.txt"] == "corpus/shipping.txt"
+    assert "refund.txt" not in names
 
 
 def test_a_limit_of_tokens_drops_the_least_important(corpus: Path) -> None:

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promptlab.records import Passage
-from promptlab.retrieve.decomposition import advise, decompose
+from promptlab.records import Example, Passage
+from promptlab.retrieve.decomposition import advise, blind, decompose
+from promptlab.retrieve.gold import Answers
+from promptlab.retrieve.limit import limited
 from promptlab.retrieve.measure import NAMES, matches, measures
 
 
@@ -89,6 +91,20 @@ def test_gold_is_an_id_a_document_or_a_text() -> None:
     assert not matches(Passage("x", "y"), "")
 
 
+def test_a_passage_that_was_cut_counts_where_the_answer_or_the_gold_text_still_stands_in_it() -> None:
+    whole = Passage("d.md#0-60", "The lamp weighs 78 grams. It comes in a box with a set of pegs.", source="d.md")
+    answers = {word: Answers(Example("r", {}, word)) for word in ("78", "pegs")}
+    held = {word: measures(limited((whole,), 99), ["d.md"], answers=each) for word, each in answers.items()}
+    assert {row["hit_at_k"] for row in held.values()} == {1.0}  # whole: what it says does not matter
+    cut = limited((whole,), 7)
+    assert 0 < len(cut[0].text) < len(whole.text)
+    got = {word: measures(cut, ["d.md#0-60", "d.md"], answers=each) for word, each in answers.items()}
+    assert (got["78"]["hit_at_k"], got["78"]["mrr"], got["pegs"]["hit_at_k"], got["pegs"]["ndcg"]) == (1, 1, 0, 0)
+    assert measures(cut, ["d.md"])["hit_at_k"] == 0  # the answer is not known
+    assert measures(cut, ["the lamp weighs"])["hit_at_k"] == 1
+    assert measures(cut, ["a set of pegs"])["hit_at_k"] == 0
+
+
 # --- the parts of a score, and what to mend -------------------------------------------------------------------------
 
 
@@ -128,8 +144,8 @@ def rate(share: float, n: int = 100) -> np.ndarray[tuple[int], np.dtype[np.float
 def test_it_says_what_to_mend() -> None:
     retriever = advise(rate(0.5), rate(0.9), rate(0.1))
     assert retriever.mend == "retriever"
-    assert retriever.sentence.startswith("Closed book 0.10, these passages 0.50, oracle 0.90; ")
-    assert "+0.40" in retriever.sentence
+    assert retriever.sentence.startswith("Closed book 10.0, these passages 50.0, oracle 90.0; ")
+    assert "+40.0 points [" in retriever.sentence
     assert retriever.sentence.endswith("mend the retriever.")
     assert advise(rate(0.3), rate(0.5), rate(0.1)).mend == "both"
     assert advise(rate(0.5), rate(0.5), rate(0.1)).mend == "prompt"
@@ -139,9 +155,40 @@ def test_it_says_what_to_mend() -> None:
     assert "not shown to help" in useless.sentence
 
 
+def test_an_oracle_below_what_was_found_is_no_oracle() -> None:
+    for closed in (None, rate(0), rate(0.3)):
+        got = advise(rate(0.65), rate(0), closed)
+        assert got.mend == "gold"
+        assert "oracle below what was found (-65.0 points [" in got.sentence
+        assert got.sentence.endswith("distrust `gold`, or the oracle's rows.")
+    little = advise(rate(0.5), rate(0.49), rate(0.1))  # by chance
+    assert little.mend == "prompt"
+    assert "the oracle is not above what was found (-1.0 points" in little.sentence
+
+
+def test_the_right_passages_are_not_said_useless_where_what_was_found_helps() -> None:
+    closed, found = rate(0.3), rate(0.36)  # six rows more, and none lost
+    for shift, mend in ((45, "gold"), (5, "prompt")):  # an oracle that is right on other rows; on hardly more
+        right = np.roll(rate(0.35 if shift == 45 else 0.36), shift)
+        assert "not shown to help" in advise(right, right, closed).sentence
+        got = advise(found, right, closed)
+        assert (got.mend, "not shown to help" in got.sentence) == (mend, False)
+
+
+def test_an_oracle_that_knew_nothing_tells_nothing() -> None:
+    unknown = blind(0.0, [0.0] * 20)
+    assert unknown is not None
+    assert unknown.mend == "gold"
+    assert unknown.sentence.startswith("The oracle knew no passage: ")
+    cut = blind(3.0, [0.0, 0.0, math.nan])
+    assert cut is not None
+    assert "`retrieval.max_tokens`" in cut.sentence
+    assert blind(math.nan, None) is blind(9.0, [math.nan]) is blind(9.0, [0.0, 1.0]) is None
+
+
 def test_of_scores_off_the_scale_nothing_is_advised() -> None:
     got = advise(10 * rate(0.5), 10 * rate(0.9), rate(0.1))
-    assert (got.mend, got.sentence.split(" [")[0]) == ("", "Perfect retrieval could bring +4.00")
+    assert (got.mend, got.sentence.split(" [")[0]) == ("", "Perfect retrieval could bring +4")
 
 
 def test_it_advises_nothing_without_an_oracle_or_rows() -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,9 +23,11 @@ from retrieval_parts import by_hand, embeddings, vector
 from small_project import mine as mined
 from small_project import repeated, running, tables, tables_of
 
+from promptlab.changed import changed
 from promptlab.cli.render import render
 from promptlab.errors import BadInput, EndpointUnusable
 from promptlab.export import chosen, export
+from promptlab.export.loaded import load
 from promptlab.finished import Run
 from promptlab.forecast import forecast
 from promptlab.meter import worst_case
@@ -31,6 +36,7 @@ from promptlab.prepare import Prepared, opened
 from promptlab.probe import probe
 from promptlab.records import Completion, Example, Request
 from promptlab.run import load_run, mine, rebuild
+from promptlab.steps import settled
 from promptlab.store import Store
 
 RETRIEVERS = ("none", "bm25", "dense", "hybrid", "oracle", "wrong")
@@ -206,7 +212,62 @@ def test_an_export_without_passages_is_of_fixed_messages(whole: Run) -> None:
 def test_a_winner_asks_with_the_passages_that_it_is_given(whole: Run) -> None:
     said = whole.winner.messages(question="How heavy?", passages=[{"id": "x", "text": "It weighs 5 grams."}])
     assert "[1] It weighs 5 grams." in said[-1]["content"]
-    assert "Passages" not in whole.winner.messages(question="How heavy?")[-1]["content"]
+    assert "Passages" not in whole.winner.messages(question="How heavy?", passages=[])[-1]["content"]
+    with pytest.raises(BadInput, match=r"this prompt reads passages: give passages=\[…\]"):
+        whole.winner.messages(question="How heavy?")
+
+
+def test_an_export_that_retrieves_is_not_asked_without_passages(whole: Run, tmp_path: Path) -> None:
+    """Closed-book by mistake would be another prompt than the one that was measured."""
+    for kind, retriever in (("jinja", "dense"), ("openai", "dense"), ("jinja", "none")):
+        variant = by_retriever(whole, retriever, 3 if retriever == "dense" else None)["variant"]
+        for name, text in export(whole, kind, variant).items():
+            (tmp_path / kind / retriever / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / kind / retriever / name).write_text(text)
+    loaded = load(tmp_path / "jinja" / "dense")
+    with pytest.raises(BadInput, match="this prompt reads passages"):
+        loaded.messages(question="How heavy?")
+    assert "Passages" not in loaded.messages(question="How heavy?", passages=[])[-1]["content"]
+    assert "[1] 5 g" in loaded.messages(question="How heavy?", passages=["5 g"])[-1]["content"]
+    assert load(tmp_path / "jinja" / "none").messages(question="How heavy?")  # the closed book is what was measured
+    how = "corpus corpus/, retriever dense, k 3, chunk 1 paragraph, order best-"
+    for path in (tmp_path / "jinja" / "dense" / "prompt.j2", tmp_path / "openai" / "dense" / "prompt.py"):
+        assert how in path.read_text()
+        assert "embedding embed-small" in path.read_text() or "embedding e)" in path.read_text()
+    assert loaded.provenance["retrieval"]["k"] == 3
+    assert "passages=[{'id': ..., 'text': ...}, ...]" in (tmp_path / "openai" / "dense" / "prompt.py").read_text()
+
+
+def test_the_scripts_of_an_export_take_passages_from_a_file(whole: Run, server: FaultServer, tmp_path: Path) -> None:
+    for name, text in export(whole, "openai", by_retriever(whole, "bm25", 3)["variant"]).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "lines.txt").write_text("It weighs 5 grams.\n\nIt is red.\n")
+    (tmp_path / "found.json").write_text('[{"text": "It weighs 5 grams."}, "It is red."]')
+    (tmp_path / "none.txt").write_text("")
+    (tmp_path / "wrong.json").write_text("[5]")
+
+    def said(*words: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PROMPT_BASE_URL": server.url}
+        ask = [sys.executable, *words]
+        return subprocess.run(
+            ask, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    question = "How many grams does the Elm lamp weigh?"
+    for file in ("lines.txt", "found.json"):
+        asked = said("prompt.py", question, "--passages", file)
+        assert "[1] It weighs 5 grams.\n[2] It is red." in json.loads(asked.stdout)[-1]["content"], asked.stderr
+    assert "Passages" not in said("prompt.py", question, "--passages", "none.txt").stdout
+    assert said("ask.py", question, "--passages", "lines.txt").returncode == 0
+    assert "[2] It is red." in server.posts[-1].body["messages"][-1]["content"]
+    for words, told in (((), "this prompt reads passages: add --passages FILE"), (("--passages", "gone"), "gone: "),
+                        (("--passages", "wrong.json"), "wrong.json: a list of texts")):  # fmt: skip
+        refused = said("ask.py", question, *words)
+        assert refused.returncode == 1
+        assert told in refused.stderr
+        assert "Traceback" not in refused.stderr
+    assert len(server.posts) == 1
 
 
 # ---- killed, repeated, in parallel
@@ -228,7 +289,7 @@ def test_killed_while_it_embeds_or_answers_a_run_ends_with_the_tables_of_an_undi
             process.wait()
     process = mined(experiment)
     assert process.wait() == 0, process.said()
-    assert "embedding passages: 36 of 36" in process.said()
+    assert "embedding passages" not in process.said()  # all of them are kept by then
     assert tables(experiment) == tables(calm)
     assert {each.content for each in server.posts} == asked
     assert repeated(server) <= 2 * 7  # of each kill, at most what was in flight
@@ -480,6 +541,33 @@ def test_a_k_past_the_corpus_is_told_and_works(tmp_path: Path) -> None:
     assert len(prepared.task.prompt(variant).foreseen(prepared.rows.dev[0]).passages) == 36
 
 
+@pytest.mark.parametrize(
+    ("most", "k", "says"),
+    [
+        (3, "[3]", "`retrieval.max_tokens: 3` cuts most passages: 36 of 36 "),
+        (20, "[1, 8]", "`retrieval.max_tokens: 20` leaves about 1 of `retrieval.k` 8 passages "),
+        (400, "[3]", ""),
+    ],
+)
+def test_a_limit_that_leaves_little_is_told(tmp_path: Path, most: int, k: str, says: str) -> None:
+    rows = opened(write(tmp_path, retriever="[bm25]", k=k, retrieval=f"max_tokens: {most}")).rows
+    told = [each for each in rows.notes if "max_tokens" in each]
+    assert len(told) == bool(says)
+    assert all(says in each for each in told)
+
+
+@pytest.mark.parametrize(("most", "hit"), [(3, 0.0), (9, 1.0), (400, 1.0)])
+def test_a_passage_cut_before_the_answer_is_no_hit(tmp_path: Path, most: int, hit: float) -> None:
+    prepared = opened(write(tmp_path, retriever="[bm25]", k="[1]", retrieval=f"max_tokens: {most}"))
+    [variant, _] = variants(prepared)
+    row = next(each for each in prepared.rows.dev if each.id == "Larch-weigh")
+    shelf = prepared.task.shelf
+    assert shelf is not None
+    found = settled(shelf.found(variant.slots, row), lambda _: None)
+    assert found is not None
+    assert shelf.measured(found, row, "507", "507", variant.slots)["hit_at_k"] == hit
+
+
 def test_gold_that_the_corpus_lacks_is_told(tmp_path: Path) -> None:
     path = write(tmp_path, retriever="[bm25]")
     rows = tmp_path / "rows.jsonl"
@@ -487,6 +575,69 @@ def test_gold_that_the_corpus_lacks_is_told(tmp_path: Path) -> None:
     notes = [each for each in opened(path).rows.notes if "gold" in each]
     assert len(notes) == 1
     assert "2 of 24 rows" in notes[0]
+
+
+def test_gold_that_is_lost_altogether_stops_who_shows_gold(tmp_path: Path) -> None:
+    path = write(tmp_path, retriever="[bm25, oracle]")
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(rows.read_text().replace('"corpus/', '"corpsu/'))
+    with pytest.raises(
+        BadInput, match=r"gold of all 24 rows .* is nothing .* \(.*…\)\. Did you mean 'corpus/\w+\.md'\?"
+    ):
+        opened(path)
+    path.write_text(path.read_text().replace("oracle", "dense"))
+    assert opened(path).rows.notes  # told, and no reason to stop
+
+
+def test_a_file_name_is_gold_enough_where_it_is_unique(tmp_path: Path) -> None:
+    path = write(tmp_path, retriever="[oracle]", k="[1]")
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(rows.read_text().replace('"corpus/', '"'))
+    prepared = opened(path)
+    assert not any("gold" in each for each in prepared.rows.notes)
+    row = next(each for each in prepared.rows.all if each.id == "Elm-cost")
+    assert row.gold == ("corpus/elm.md",)
+    rows.write_text(rows.read_text().replace('"elm.md"', '"emm.md"'))
+    [note] = [each for each in opened(path).rows.notes if "gold" in each]
+    assert "2 of 24 rows" in note
+    assert note.endswith("Did you mean 'corpus/elm.md'?")
+
+
+def test_files_that_were_passed_over_are_told_and_kept(tmp_path: Path) -> None:
+    path = write(tmp_path, retriever="[bm25]", k="[1]")
+    for name in ("a.docx", "b.docx", "c.png", "d.bin"):
+        (tmp_path / "corpus" / name).write_bytes(b"PK\0\0")
+    (tmp_path / "corpus" / ".DS_Store").write_bytes(b"\0")
+    prepared = opened(path)
+    told = "corpus/a.docx: binary; corpus/b.docx: binary; corpus/c.png: binary and 1 more"
+    assert f"note: of the corpus, 4 were passed over ({told})" in prepared.rows.notes
+    assert (
+        "corpus/d.bin: binary" in json.loads((mine(prepared).folder / "manifest.json").read_text())["corpus"]["skipped"]
+    )
+
+
+def test_of_a_corpus_only_the_file_that_differs_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path, retriever="[bm25]", k="[1]")
+    run = mine(opened(path))
+    (tmp_path / "corpus" / "elm.md").write_text("The Elm lamp is sold out.")
+    assert changed(opened(path)).endswith(f"Changed since {run.folder.name}, which is kept: corpus/elm.md")
+
+
+def test_what_is_the_same_of_stand_ins_is_not_shared(server: FaultServer, tmp_path: Path) -> None:
+    """Passages that are not known before anything is asked stand before the question: only the orders are shared."""
+    bm25 = write(tmp_path / "bm25", server.url, retriever="[bm25]", k="[3]", retrieval="")
+    dense = write(tmp_path / "dense", server.url, retriever="[dense]", k="[3]")
+    plans = [forecast(opened(bm25)), forecast(opened(dense))]
+    assert plans[1].tokens_shared == pytest.approx(plans[0].tokens_shared, abs=6)
+    assert plans[1].tokens_shared < 0.4 * plans[1].tokens_in
+
+
+def test_a_function_that_is_no_retriever_is_told_at_the_plan(tmp_path: Path) -> None:
+    (tmp_path / "mine_odd.py").write_text("def odd(pool):\n    return pool.no_such\n")
+    with pytest.raises(BadInput) as raised:
+        opened(write(tmp_path, retriever='["mine_odd:odd"]'))
+    [problem] = raised.value.problems
+    assert "its factory failed: AttributeError" in problem.message
 
 
 def short(body: Any) -> Reply:
@@ -507,7 +658,11 @@ def absent(body: Any) -> Reply:
     return raw('{"error": {"message": "no such route"}}', status=404) if "input" in body else answer(body)
 
 
-@pytest.mark.parametrize("wrong", [short, uneven, nested, absent])
+def zero(body: Any) -> Reply:
+    return embeddings(body["input"], [[0.0, 0.0]] * len(body["input"])) if "input" in body else answer(body)
+
+
+@pytest.mark.parametrize("wrong", [short, uneven, nested, absent, zero])
 def test_a_server_that_cannot_embed_ends_the_run_and_nothing_is_scored_with_it(
     server: FaultServer, tmp_path: Path, wrong: Any
 ) -> None:

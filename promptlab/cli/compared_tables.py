@@ -17,7 +17,7 @@ from promptlab.cli.board import missing, printable
 from promptlab.comparison.compare import Changes, Comparison
 from promptlab.comparison.effects import Effects
 from promptlab.comparison.flips import Flip
-from promptlab.comparison.retrieval import Retrieval, cells
+from promptlab.comparison.retrieval import Retrieval, cells, identity
 from promptlab.reads import penalty
 from promptlab.results import brief
 from promptlab.unit import Unit
@@ -25,6 +25,17 @@ from promptlab.unit import Unit
 DIFFERENCES, EFFECTS, WAYS = 15, 24, 24  # rows on the terminal
 INSTEAD = 3  # wrong answers by name, of every label
 WIDEST = 160  # characters of a flipped row's text on a pipe
+NARROW, GAP = 26, 2  # characters that the words for a retrieval are given at least; between columns
+PARTS = ("hit@k", "if hit", "if missed")
+LAYOUTS: tuple[tuple[tuple[str, ...], bool], ...] = (  # columns that fall, and whether the parts keep their intervals
+    ((), True),
+    (("ndcg",), True),
+    (("ndcg", "mrr"), True),
+    (("ndcg", "mrr"), False),
+    (("ndcg", "mrr", "grounded"), False),
+    (("ndcg", "mrr", "grounded", "rows"), False),
+    (("ndcg", "mrr", "grounded", "rows", "tokens"), False),
+)
 LEFT = ("run", "variant", "label", "answered instead", "choice", "against", "passages")
 
 
@@ -84,16 +95,55 @@ def apart(one: str, other: str) -> tuple[str, str]:
     return f"…{cut[0]}", f"…{cut[1]}"
 
 
-def retrieval_table(found: Retrieval, unit: Unit, where: str = "") -> Table:
-    """One prompt with every way to find its passages: score = hit x score if hit + (1 - hit) x score if missed."""
-    rows = "" if found.split == "all" else f" on {found.split}"
-    head, body = cells(found, unit)
-    made = _table(f"What retrieval is worth{where}: the prompt of {printable(found.variant)}{rows}", head)
-    for row in body[:WAYS]:
-        _add(made, row)
-    if len(body) > WAYS:
-        made.caption = f"{len(body) - WAYS} more with --json"
-    return made
+@dataclass(frozen=True)
+class Ways:
+    """One prompt with every way to find its passages, as wide as the console; those that the advice cites always."""
+
+    found: Retrieval
+    unit: Unit
+    where: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The table: what its columns cannot show falls from the right; on a pipe nothing does."""
+        width = options.max_width if console.is_terminal else WIDEST
+        found = self.found.first(WAYS)
+        head, body = cells(found, self.unit)
+        lines = [[printable(cell) for cell in line] for line in (head, *body)]
+        kept, lines = _fitted(lines, width)
+        rows = "" if found.split == "all" else f" on {found.split}"
+        made = _table(f"What retrieval is worth{self.where}: the prompt of {printable(found.variant)}{rows}", lines[0])
+        made.columns[0].no_wrap, made.columns[0].overflow = False, "fold"
+        for line in lines[1:]:
+            _add(made, line)
+        left = [name for name in head if name not in kept]
+        few = f"{len(self.found.ways) - len(found.ways)} more ways" if len(found.ways) < len(self.found.ways) else ""
+        more = ", ".join(part for part in (few, *left) if part)
+        notes = (identity(self.found), f"{more} with --json" if more else "")
+        made.caption = Text("\n".join(part for part in notes if part)) if any(notes) else None
+        made.padding = (0, GAP, 0, 0)
+        yield from console.render(made, options.update(max_width=width))
+
+
+def _fitted(lines: list[list[str]], width: int) -> tuple[list[str], list[list[str]]]:
+    """The columns that there is room for, and their cells; the first of them may be folded down to ``NARROW``."""
+    head = lines[0]
+    for falls, ends in LAYOUTS:
+        kept = [at for at, name in enumerate(head) if name not in falls]
+        shown = [[_bare(line[at], head[at], ends=ends) for at in kept] for line in lines]
+        sizes = [max(map(len, column)) for column in zip(*shown, strict=True)]
+        if min(sizes[0], NARROW) + sum(sizes[1:]) + GAP * (len(sizes) - 1) <= width:
+            break
+    return [head[at] for at in kept], shown
+
+
+def _bare(cell: str, name: str, *, ends: bool) -> str:
+    """A cell of a part of the score; without the ends of its interval where there is no room for them."""
+    return cell if ends or name not in PARTS else cell.partition(" [")[0]
+
+
+def retrieval_table(found: Retrieval, unit: Unit, where: str = "") -> Ways:
+    """One prompt with every way to find its passages, see ``identity`` for what its columns add up to."""
+    return Ways(found, unit, where)
 
 
 def classes(found: Comparison) -> Table:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from promptlab.comparison.differences import Grid, grids
-from promptlab.retrieve.decomposition import Advice, Decomposition, Part, advise, decompose
-from promptlab.retrieve.settings import KNOWN, NAME, NONE
+from promptlab.comparison.worded import SLOT, WORDS, words
+from promptlab.retrieve.decomposition import Advice, Decomposition, Part, advise, blind, decompose
+from promptlab.retrieve.settings import KNOWN, NONE
 from promptlab.stats.paired import Array, mean, rate_interval
 from promptlab.unit import Unit
 
@@ -19,12 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ORACLE = KNOWN[1]
-SLOT = f"slot.{NAME}."
 HIT = "hit_at_k"
 MEASURES = ("mrr", "ndcg", "grounded", "passage_tokens")
-_WORDS = {"retriever": "", "k": "k=", "chunk": "", "order": "", "query": "query ", "rerank": "rerank "}
-_PLAIN = {"order": "best-first", "query": "input", "rerank": NONE}  # what goes without saying
-
 Row = dict[str, Any]
 
 
@@ -44,12 +41,23 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Retrieval:
-    """``variant``: the best one that looks for passages; ``ways``: its prompt with every retrieval that was tried."""
+    """``variant``: the best one that looks for passages; ``ways``: its prompt with every retrieval that was tried.
+
+    ``cited``: the variants that the advice is about: the best one, its closed book, its oracle and its wrong passages.
+    """
 
     variant: str
     split: str
     ways: tuple[Way, ...]
     advice: Advice
+    cited: tuple[str, ...] = ()
+
+    def first(self, most: int) -> Retrieval:
+        """At most so many ways, but all that are cited; of the others those with the highest scores."""
+        free = [way for way in self.ways if way.variant not in self.cited]
+        free = sorted(free, key=lambda way: -way.score.value)[: max(0, most - len(self.ways) + len(free))]
+        kept = {*self.cited, *(way.variant for way in free)}
+        return replace(self, ways=tuple(way for way in self.ways if way.variant in kept))
 
 
 def retrieval(board: pd.DataFrame, predictions: pd.DataFrame, seed: int = 0) -> Retrieval | None:
@@ -73,24 +81,39 @@ def retrieval(board: pd.DataFrame, predictions: pd.DataFrame, seed: int = 0) -> 
     known = _hits(predictions, grid)
     closed = _nearest(own, best, NONE) or _closed(rows, scored, grid)
     shown = own if closed is None or closed in own else [closed, *own]
-    varying = [
-        name for name in _WORDS if len({row.get(SLOT + name) or _PLAIN.get(name, "") for row in shown} - {""}) > 1
-    ]
-    ways = tuple(_way(row, _said(row, varying), (grid, known), seed) for row in sorted(shown, key=_order))
-    oracle = _nearest(own, best, ORACLE)
-    found = advise(
-        grid.row((best["run"], best["variant"])),
-        None if oracle is None else grid.row((oracle["run"], oracle["variant"])),
-        None if closed is None else grid.row((closed["run"], closed["variant"])),
-        grid.weights,
-        grid.groups,
-        seed,
+    told = {row["variant"]: what for row, what in zip(shown, words(shown), strict=True)}
+    ways = [_way(row, told[row["variant"]], (grid, known), seed) for row in shown]
+    places = {row["variant"]: _place(row) for row in shown}
+    ways.sort(key=lambda way: (places[way.variant], -_number(way.score.value), way.what, way.variant))
+    oracle, wrong = _nearest(own, best, ORACLE), _nearest(own, best, KNOWN[2])
+    found = _advice(best, oracle, closed, (grid, known), seed)
+    cited = tuple(row["variant"] for row in (closed, best, oracle, wrong) if row is not None)
+    return Retrieval(best["variant"], grid.split, tuple(ways), found, cited)
+
+
+def _advice(best: Row, oracle: Row | None, closed: Row | None, known: tuple[Grid, Array | None], seed: int) -> Advice:
+    """What to mend; with how many rows the oracle had nothing right for."""
+    grid, hits = known
+    own, right, none = (
+        None if row is None else grid.row((row["run"], row["variant"])) for row in (best, oracle, closed)
     )
-    return Retrieval(best["variant"], grid.split, ways, found)
+    assert own is not None  # the best one has scores
+    if oracle is None:
+        return advise(own, None)
+    seen = np.empty(0) if hits is None else hits[grid.keys.index((oracle["run"], oracle["variant"]))]
+    unseen = blind(dict(_measured(oracle)).get("passage_tokens", math.nan), seen)
+    if unseen is not None:
+        return unseen
+    found = advise(own, right, none, grid.weights, grid.groups, seed)
+    lost, rows = int((seen == 0).sum()), int((~np.isnan(seen)).sum())
+    if lost:
+        more = f"{found.sentence} The oracle had no gold for {lost} of {rows} rows: look at their `gold`."
+        return replace(found, sentence=more)
+    return found
 
 
 def cells(found: Retrieval, unit: Unit) -> tuple[list[str], list[list[str]]]:
-    """The table's head and rows: score = hit x score if hit + (1 - hit) x score if missed."""
+    """The table's head and rows. hit@k, if hit and if missed are of the rows whose gold is known, see ``identity``."""
     named = [name for name in MEASURES if any(name in way.measures for way in found.ways)]
     head = ["passages", "variant", "rows", "score [95 %]", "hit@k", "if hit", "if missed", *named]
     rows = []
@@ -98,6 +121,19 @@ def cells(found: Retrieval, unit: Unit) -> tuple[list[str], list[list[str]]]:
         figures = (f"{way.measures[name]:.3g}" if name in way.measures else "" for name in named)
         rows.append([way.what, way.variant, str(way.score.n), _cell(way.score, unit), *_cells(way, unit), *figures])
     return [name.replace("passage_tokens", "tokens") for name in head], rows
+
+
+def identity(found: Retrieval) -> str:
+    """What the columns of hits are about, in words; nothing where no row knows its gold."""
+    parts = [(way.parts.hit.n, way.score.n) for way in found.ways if way.parts is not None]
+    if not parts:
+        return ""
+    holds = "score = hit@k x if hit + (1 - hit@k) x if missed"
+    if all(own == every for own, every in parts):
+        return holds
+    few, most = min(parts)[0], max(parts)[0]
+    some = f"{few}" if few == most else f"{few} to {most}"
+    return f"{holds} on the {some} rows whose gold is known; score is of all rows"
 
 
 def _cells(way: Way, unit: Unit) -> list[str]:
@@ -149,22 +185,17 @@ def _prompt(row: Row) -> tuple[Any, ...]:
 def _nearest(rows: Sequence[Row], best: Row, retriever: str) -> Row | None:
     """The variant with this retriever whose other settings are most like the best one's."""
     own = [row for row in rows if row[f"{SLOT}retriever"] == retriever]
-    return max(own, key=lambda row: sum(row.get(SLOT + name) == best.get(SLOT + name) for name in _WORDS), default=None)
+    return max(own, key=lambda row: sum(row.get(SLOT + name) == best.get(SLOT + name) for name in WORDS), default=None)
 
 
-def _order(row: Row) -> tuple[int, str]:
+def _place(row: Row) -> int:
     """The closed book first, then what looks, then the oracle and the wrong ones."""
-    word = str(row[f"{SLOT}retriever"])
     places = {"": 0, NONE: 0, **{name: 2 + at for at, name in enumerate(KNOWN[1:])}}
-    return places.get(word, 1), _said(row, tuple(_WORDS))
+    return places.get(str(row[f"{SLOT}retriever"]), 1)
 
 
-def _said(row: Row, varying: Sequence[str]) -> str:
-    """A retrieval in words: k, and what else is not the same for all, or goes without saying."""
-    if row[f"{SLOT}retriever"] in ("", NONE):
-        return "closed book" if row[f"{SLOT}retriever"] else f"closed book ({row.get('template', '')})"
-    given = {name: str(row.get(SLOT + name, "")) for name in _WORDS if name in ("retriever", "k", *varying)}
-    return " ".join(_WORDS[name] + value for name, value in given.items() if value and _PLAIN.get(name) != value)
+def _number(value: float) -> float:
+    return -math.inf if math.isnan(value) else value
 
 
 def _way(row: Row, what: str, known: tuple[Grid, Array | None], seed: int) -> Way:

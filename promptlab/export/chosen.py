@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from promptlab.errors import BadInput, Problem, nearest
-from promptlab.finished import Run, row_chooses
+from promptlab.finished import Run, reads_passages, row_chooses
 from promptlab.predict import Prompt
 from promptlab.records import Example, Variant
 
@@ -38,6 +38,11 @@ class Chosen:
         if any(map(row_chooses, self.prompts)):
             names += self.rows[0].inputs
         return tuple(dict.fromkeys(names))
+
+    @property
+    def reads(self) -> bool:
+        """Whether it has to be given passages."""
+        return any(map(reads_passages, self.prompts))
 
     @property
     def rows(self) -> tuple[Example, ...]:

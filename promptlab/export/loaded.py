@@ -13,6 +13,7 @@ from promptlab.export.form import filled
 from promptlab.export.performed import Performed
 from promptlab.export.pieces import Hole, Part
 from promptlab.export.sheet import FORMAT
+from promptlab.finished import without_passages
 from promptlab.template import Source
 from promptlab.template.template import parse
 from promptlab.vote import vote
@@ -23,22 +24,29 @@ Says: TypeAlias = "Callable[[Mapping[str, Any], Sequence[Any]], list[dict[str, s
 
 @dataclass(frozen=True)
 class Loaded:
-    """A prompt, or the prompts of an ensemble with their weights, and where they come from."""
+    """A prompt, or the prompts of an ensemble with their weights, and where they come from.
+
+    ``reads``: passages have to be given to it, [] for none.
+    """
 
     inputs: tuple[str, ...]
     provenance: Mapping[str, Any]
     weights: tuple[float, ...]
     path: str
+    reads: bool
     _says: tuple[Says, ...] = field(repr=False)
 
-    def messages(self, *, passages: Sequence[Any] = (), **inputs: Any) -> list[dict[str, str]]:
-        """The chat messages for one set of inputs. Raises BadInput for inputs that are missing or unknown."""
+    def messages(self, *, passages: Sequence[Any] | None = None, **inputs: Any) -> list[dict[str, str]]:
+        """The chat messages for one set of inputs. Raises BadInput for passages or inputs that are missing or unknown.
+
+        ``passages``: texts, or mappings with id, text and title, as they were found for these inputs.
+        """
         if len(self._says) > 1:
             what = f"this is an ensemble of {len(self._says)} prompts: the messages of one are not its answer"
             raise BadInput(Problem(what, self.path, remedy="Take all_messages(...), ask each, and then vote(answers)."))
         return self.all_messages(passages=passages, **inputs)[0]
 
-    def all_messages(self, *, passages: Sequence[Any] = (), **inputs: Any) -> list[list[dict[str, str]]]:
+    def all_messages(self, *, passages: Sequence[Any] | None = None, **inputs: Any) -> list[list[dict[str, str]]]:
         """The chat messages of every prompt, in order."""
         reads = f"The prompt reads: {', '.join(self.inputs) or 'no inputs'}."
         problems = [
@@ -48,9 +56,10 @@ class Loaded:
         problems += [
             Problem(f"there is no input `{each}`", self.path, 0, nearest(each, self.inputs)) for each in unknown
         ]
+        problems += without_passages(self.reads, passages, self.path)
         if problems:
             raise BadInput(problems)
-        return [says(inputs, passages) for says in self._says]
+        return [says(inputs, passages or ()) for says in self._says]
 
     def vote(self, answers: Sequence[Any]) -> Any:
         """The answer of the prompts together: that of the greatest weight, the first of equals. None is no answer."""
@@ -81,7 +90,8 @@ def load(path: str | Path) -> Loaded:
     prompts = sheet["prompts"]
     says = tuple(_says(path, each) for each in prompts)
     weights = tuple(float(each.get("weight", 1.0)) for each in prompts)
-    return Loaded(tuple(sheet.get("inputs", ())), sheet.get("provenance", {}), weights, str(path), says)
+    reads = any(each.get("passages") is True for each in prompts)
+    return Loaded(tuple(sheet.get("inputs", ())), sheet.get("provenance", {}), weights, str(path), reads, says)
 
 
 def _template(path: Path) -> Loaded:
@@ -99,7 +109,8 @@ def _template(path: Path) -> Loaded:
             Problem(f"the template has {' and '.join(lacks)}, which a file alone does not settle", str(path), 0, remedy)
         )
     performed = Performed({path.name: text}, path.name)
-    return Loaded(template.inputs, {}, (1.0,), str(path), (_safe(performed, str(path)),))
+    reads = "passages" in template.uses
+    return Loaded(template.inputs, {}, (1.0,), str(path), reads, (_safe(performed, str(path)),))
 
 
 def _sheet(path: Path) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from typing import Any
 from openai import OpenAI, OpenAIError
 from openai.types.chat import ChatCompletion
 
-from prompt import INPUTS, all_messages{vote}
+from prompt import {names}{vote}
 
 REQUESTS: list[dict[str, Any]] = {requests}
 """Of each prompt: where it goes, the variable that holds the key, the body but for its messages."""
@@ -65,11 +65,12 @@ def _client(base_url: str, api_key: str) -> OpenAI:
 if __name__ == "__main__":
     import sys
 
-    if len(sys.argv) != 1 + len(INPUTS):
+    if {unread}:
         print(__doc__)
     else:
+        given = {given}
         try:
-            answers = [each.choices[0].message.content for each in ask(**dict(zip(INPUTS, sys.argv[1:])))]
+            answers = [each.choices[0].message.content for each in ask(**given)]
         except OpenAIError as error:
             asked = ", ".join(dict.fromkeys(os.environ.get("PROMPT_BASE_URL") or each["base_url"] for each in REQUESTS))
             sys.exit(f"error: {{asked}}: {{' '.join(str(error).split())}}")
@@ -96,7 +97,12 @@ def openai(chosen: Chosen) -> Mapping[str, str]:
         notes=notes,
         keys=", ".join(dict.fromkeys(str(each["api_key_env"]) for each in requests)),
         urls="\n".join(dict.fromkeys(urls)) + "\n",
-        shown=" ".join(name.upper() for name in chosen.inputs),
+        shown=" ".join(name.upper() for name in chosen.inputs) + " --passages FILE" * chosen.reads,
+        unread="len(sys.argv) == 1" if chosen.reads else "len(sys.argv) != 1 + len(INPUTS)",
+        given="command(sys.argv[1:])" if chosen.reads else "dict(zip(INPUTS, sys.argv[1:]))",
+        names=", ".join(
+            [*(() if chosen.reads else ("INPUTS",)), "all_messages", *(("command",) if chosen.reads else ())]
+        ),
         requests=literal(requests),
         vote=", vote" if chosen.ensemble else "",
         answer='"\\n".join(map(str, answers))' if chosen.ensemble else "answers[0]",

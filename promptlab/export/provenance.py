@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from promptlab.artifacts import hashes
 from promptlab.export.chosen import Chosen
-from promptlab.finished import row_chooses
+from promptlab.finished import reads_passages, row_chooses
+from promptlab.predict import Prompt
 from promptlab.results import brief
+from promptlab.retrieve.library import Setting
+from promptlab.retrieve.query import ORDERS
+from promptlab.shelf import JUDGED
 from promptlab.version import __version__
 
 
@@ -28,6 +33,8 @@ def provenance(chosen: Chosen) -> dict[str, Any]:
         "hashes": hashes(run),
         "scores": scores(row),
     }
+    if looked := [each for each in map(looks_for, chosen.prompts) if each]:
+        found["retrieval"] = looked if chosen.ensemble else looked[0]
     if any(prompt.task.bank and "demos" in prompt.template.uses and prompt.variant.slots.get("bank.k") and not
            row_chooses(prompt) for prompt in chosen.prompts):  # fmt: skip
         found["demos"] = (
@@ -82,12 +89,36 @@ def told(chosen: Chosen) -> list[str]:
 
 def _takes(chosen: Chosen) -> list[str]:
     """What to tell of passages: an export has no corpus, whoever uses it brings what was found."""
-    looking = [each for each in chosen.prompts if each.looks and each.variant.method == "rag"]
-    if not looking:
+    if not chosen.reads:
         return []
-    slots = looking[0].variant.slots
-    how = ", ".join(f"{name.partition('.')[2]} {slots[name]}" for name in slots if name.startswith("retrieval."))
-    return [f"It shows retrieved passages ({how}): find them, and hand them in as passages=[{{id, text, title}}, ...]."]
+    hand = "hand them in as passages=[{id, text, title}, ...]"
+    looked = [each for each in map(looks_for, chosen.prompts) if each]
+    if not looked:
+        return [f"It shows the passages of a row: {hand}."]
+    how = dict.fromkeys(", ".join(f"{name} {_plain(value)}" for name, value in each.items()) for each in looked)
+    return [f"It shows retrieved passages ({each}): find them so, and {hand}." for each in how]
+
+
+def looks_for(prompt: Prompt) -> dict[str, Any]:
+    """Where and how the passages of a prompt were found; nothing where it is shown none, or the row's own."""
+    shelf = prompt.task.shelf
+    if shelf is None or not (prompt.looks and reads_passages(prompt)):
+        return {}
+    told, setting = shelf.settings, Setting.of(prompt.variant.slots, shelf.settings)
+    found: dict[str, Any] = {"corpus": [each if isinstance(each, str) else dict(each) for each in told.corpus]}
+    found |= {field.name: getattr(setting, field.name) for field in fields(setting)}
+    if setting.retriever in shelf.library.parts.embedding and told.embedding:
+        found["embedding"] = told.embedding.id
+    if told.model and (setting.rerank == JUDGED or setting.query in ORDERS):
+        found["model"] = told.model.id
+    return found | ({"max_tokens": told.max_tokens} if told.max_tokens else {})
+
+
+def _plain(value: Any) -> str:
+    """A value in a sentence."""
+    if isinstance(value, list):
+        return " and ".join(map(_plain, value))
+    return str(value["path"]) if isinstance(value, Mapping) else brief(value)
 
 
 def brief_slots(slots: Mapping[str, Any]) -> str:

@@ -48,9 +48,9 @@ _PERFORMED = '''
 PROMPTS = [Performed(**each) for each in {prompts}]
 
 
-def all_messages(*, passages: Sequence[Any] = (), **inputs: Any) -> list[list[dict[str, str]]]:
+def all_messages(*, passages: Sequence[Any]{default}, **inputs: Any) -> list[list[dict[str, str]]]:
     """The chat messages of every prompt, in order. `passages`: texts, or mappings with id and text."""
-    _check(inputs)
+    _check(inputs){check}
     return [prompt.messages(inputs, passages) for prompt in PROMPTS]
 '''
 _ONE = '''
@@ -81,6 +81,52 @@ def _check(inputs: dict[str, Any]) -> None:
     if missing:
         raise TypeError(f"missing inputs: {', '.join(missing)}; this prompt reads {', '.join(INPUTS)}")
 """
+_GIVEN = """
+    if passages is None:
+        raise TypeError("this prompt reads passages: give passages=[...]; passages=[] asks without any")"""
+_COMMAND = '''
+
+def command(words: list[str]) -> dict[str, Any]:
+    """The inputs of a command line, and the passages of the file after --passages: one on each line, or JSON."""
+    if "--passages" not in words[:-1]:
+        how = "add --passages FILE (one on each line, or JSON; an empty file: none)"
+        raise SystemExit("error: this prompt reads passages: " + how)
+    at = words.index("--passages")
+    inputs = words[:at] + words[at + 2 :]
+    if len(inputs) != len(INPUTS):
+        raise SystemExit("usage: " + " ".join(name.upper() for name in INPUTS) + " --passages FILE")
+    try:
+        with open(words[at + 1], encoding="utf-8") as file:
+            text = file.read()
+        return {**dict(zip(INPUTS, inputs)), "passages": _passages(text, words[at + 1])}
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"error: {words[at + 1]}: {error}") from None
+
+
+def _passages(text: str, path: str) -> list[Any]:
+    """Texts, or objects with id, text and title; plain lines are texts."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if path.endswith((".jsonl", ".ndjson")):
+        found = [json.loads(line) for line in lines]
+    else:
+        found = json.loads(text) if path.endswith(".json") and lines else lines
+    if not isinstance(found, list) or not all(
+        isinstance(each, str) or (isinstance(each, dict) and isinstance(each.get("text"), str)) for each in found
+    ):
+        raise ValueError("a list of texts, or of objects with a text, is needed")
+    return [each if isinstance(each, str) else {"id": str(n), **each} for n, each in enumerate(found, 1)]
+'''
+_COMMANDED = """
+
+if __name__ == "__main__":
+    import sys
+
+    if len(sys.argv) == 1:
+        print(f"usage: python {sys.argv[0]} " + " ".join(name.upper() for name in INPUTS) + " --passages FILE")
+        print(__doc__)
+    else:
+        print(json.dumps(SHOWN(**command(sys.argv[1:])), ensure_ascii=False, indent=2))
+"""
 _MAIN = """
 
 if __name__ == "__main__":
@@ -110,7 +156,8 @@ def module(chosen: Chosen) -> dict[str, str]:
         made = [files_of(chosen, prompt) for prompt in chosen.prompts]
         given = [{"sources": dict(each.sources), "main": each.main, "labels": each.labels, "slots": dict(each.slots),
                   "demos": list(each.demos), "choose": dict(each.choose)} for each in made]  # fmt: skip
-        body, needs = _PERFORMED.format(prompts=literal(given)), "jinja2 and prompt_engine/ beside it"
+        takes = {"default": " | None = None", "check": _GIVEN} if chosen.reads else {"default": " = ()", "check": ""}
+        body, needs = _PERFORMED.format(prompts=literal(given), **takes), "jinja2 and prompt_engine/ beside it"
         parts = bundle({"promptlab.export.performed": "Performed"})
         engine = {f"{ENGINE}/{name}": text for name, text in parts.items()}
     return {"prompt.py": _head(chosen, needs, bool(engine)) + body + _tail(chosen), **engine}
@@ -123,6 +170,7 @@ def literal(value: Any) -> str:
 
 def _head(chosen: Chosen, needs: str, engine: bool) -> str:
     call = ", ".join(f"{name}=..." for name in chosen.inputs)
+    call += ", passages=[{'id': ..., 'text': ...}, ...]" if chosen.reads else ""
     use = "from prompt import all_messages, vote" if chosen.ensemble else "from prompt import messages"
     then = (f"answers = [ask(each) for each in all_messages({call})]\n    vote(answers)"
             if chosen.ensemble else f"messages({call})")  # fmt: skip
@@ -139,7 +187,8 @@ def _head(chosen: Chosen, needs: str, engine: bool) -> str:
 
 def _tail(chosen: Chosen) -> str:
     shown = "all_messages" if chosen.ensemble else "messages"
-    return (_MANY if chosen.ensemble else _ONE) + _CHECK + _MAIN.replace("SHOWN", shown)
+    main = _COMMAND + _COMMANDED if chosen.reads else _MAIN
+    return (_MANY if chosen.ensemble else _ONE) + _CHECK + main.replace("SHOWN", shown)
 
 
 def models(chosen: Chosen) -> Sequence[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from promptlab.export.chosen import Chosen
 from promptlab.export.performed import Performed
 from promptlab.export.provenance import provenance
+from promptlab.finished import reads_passages
 
 FORMAT = "promptlab-prompt-1"
 
@@ -16,6 +17,7 @@ def sheet(chosen: Chosen, members: list[dict[str, Any]]) -> str:
     """The file: provenance, inputs, and one entry for each prompt with its weight, model and parameters."""
     for member, prompt, weight in zip(members, chosen.prompts, chosen.weights, strict=True):
         member |= {"model": prompt.model.id, "params": dict(prompt.params), "weight": weight, "answer": prompt.word}
+        member.update({"passages": True} if reads_passages(prompt) else {})
     found = {"format": FORMAT, "provenance": provenance(chosen), "inputs": list(chosen.inputs), "prompts": members}
     return written(found)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from promptlab.comparison.retrieval import cells
+from promptlab.comparison.retrieval import cells, identity
 from promptlab.comparison.retrieval import retrieval as retrieval_of
 from promptlab.finished import Run
 from promptlab.report.marks import joined, table, tag
@@ -39,8 +39,10 @@ def retrieved(run: Run, unit: Unit) -> Markup | None:
     measured = retrieval(run.rows, run.columns)
     if found is None:
         return measured
-    head, body = cells(found, unit)
+    head, body = cells(found.first(MOST), unit)
     caption = f"The prompt of {found.variant} with every way to find its passages, on {found.split}"
+    caption += f"; {len(found.ways) - len(body):,} more in results.csv" if len(body) < len(found.ways) else ""
+    caption += f"; {told}" if (told := identity(found)) else ""
     kinds = ["", "id", *["num"] * (len(head) - 2)]
     return joined((tag("p", found.advice.sentence), table(head, body, caption, kinds), measured or ""))
 

@@ -15,11 +15,13 @@ import numpy.typing as npt
 
 from promptlab.stats.paired import Interval, Paired, mean, paired, rate_interval
 from promptlab.stats.sample import Array
+from promptlab.unit import Unit
 
 FEWEST = 10
 """Rows below which nothing is advised."""
 SMALL = 0.01
 """A gain that is none worth a search."""
+_RATE = Unit()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Decomposition:
-    """``score`` = ``hit``·``score_hit`` + (1 - ``hit``)·``score_miss``, over the rows that know their gold passages."""
+    """``score`` = ``hit``·``score_hit`` + (1 - ``hit``)·``score_miss``, over the rows that know their gold passages.
+
+    Where other rows know none, it is not the score of all rows.
+    """
 
     score: Part
     hit: Part
@@ -43,7 +48,9 @@ class Decomposition:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What perfect retrieval would bring, and what would be left; ``mend``: retriever, prompt, both or nothing to say.
+    """What perfect retrieval would bring, and what would be left.
+
+    ``mend``: retriever, prompt, both, gold (the oracle is none), nothing, or empty where there is nothing to say.
 
     ``retrieval``: the oracle against these passages, ``passages``: the oracle against the closed book, paired; None
     where the run has no such rows. ``left``: what even the oracle's answers lack.
@@ -107,31 +114,59 @@ def advise(
         return Advice("", f"{gap.n} rows have both these passages and the oracle's: too few to say what to mend.")
     known = np.concatenate([best[both], scores[both]])
     if known.min() < 0 or known.max() > 1:
-        return Advice("", f"Perfect retrieval could bring {_signed(gap)}.", gap, book)
-    mend, why = _verdict(gap, book, 1 - top)
-    ends = [] if book is None else [f"closed book {top - book.delta:.2f}"]
-    ends += [f"these passages {top - gap.delta:.2f}", f"oracle {top:.2f}"]
+        return Advice("", f"Perfect retrieval could bring {_signed(gap, Unit(rate=False))}.", gap, book)
+    helped = None if closed is None else paired(scores, np.asarray(closed, float), seed, weights, groups=groups)
+    mend, why = _verdict(gap, book, helped, 1 - top)
+    ends = [] if book is None else [f"closed book {_RATE.score(top - book.delta)}"]
+    ends += [f"these passages {_RATE.score(top - gap.delta)}", f"oracle {_RATE.score(top)}"]
     head = ", ".join(ends)
     return Advice(mend, f"{head[0].upper()}{head[1:]}; {why}", gap, book, 1 - top)
 
 
-def _verdict(gap: Paired, book: Paired | None, left: float) -> tuple[str, str]:
-    """What to mend and the words for it; ``left``: what the oracle lacks to a full score."""
-    could = f"perfect retrieval could bring {_signed(gap)}"
-    if book is not None and book.low <= 0 and book.delta < left:
+def blind(tokens: float, hits: npt.ArrayLike | None) -> Advice | None:
+    """What to mend where the oracle had nothing right to show; None where it had, or where nothing tells.
+
+    ``tokens``: of its passages, on average; NaN = not known. ``hits``: of its rows, as ``decompose`` takes them.
+    """
+    if tokens == 0:
+        said = "The oracle knew no passage: nothing that `gold` or the answers name is in the corpus. Mend `gold`;"
+        return Advice("gold", f"{said} until then nothing says what the right passages are worth.")
+    found = np.asarray([] if hits is None else hits, float)
+    known = found[~np.isnan(found)]
+    if len(known) and not known.any():
+        said = "No gold stands in what the oracle showed: mend `gold`, or raise `retrieval.max_tokens` where it cuts;"
+        return Advice("gold", f"{said} until then nothing says what the right passages are worth.")
+    return None
+
+
+def _verdict(gap: Paired, book: Paired | None, helped: Paired | None, left: float) -> tuple[str, str]:
+    """What to mend and the words for it; ``helped``: what was found against the closed book.
+
+    ``left``: what the oracle lacks to a full score. Right passages cannot be worse than those found: such an oracle is
+    not right.
+    """
+    lacks = _RATE.points(left)[1:]
+    help_shown = helped is not None and helped.low > 0
+    useless = book is not None and book.low <= 0 and book.delta < left
+    if gap.high < 0 or (gap.delta < 0 and help_shown and useless):
+        return "gold", f"oracle below what was found ({_signed(gap)}): distrust `gold`, or the oracle's rows."
+    if book is not None and useless and not help_shown:
         return "prompt", (
             f"even the right passages are not shown to help ({_signed(book)} over the closed book): mend the prompt, "
             "or take a model that reads them."
         )
+    could = f"perfect retrieval could bring {_signed(gap)}"
+    if gap.delta < 0:
+        could = f"the oracle is not above what was found ({_signed(gap)})"
     shown = gap.low > 0 and gap.delta > SMALL
     if not shown and left <= SMALL:
         return "nothing", f"{could}, and there is nothing left to gain."
     if not shown:
-        return "prompt", f"{could}, no gain that is shown; the oracle itself lacks {left:.2f}: mend the prompt."
+        return "prompt", f"{could}, no gain that is shown; the oracle itself lacks {lacks}: mend the prompt."
     if gap.delta >= left:
-        return "retriever", f"{could}, a perfect prompt {left:.2f} more: mend the retriever."
-    return "both", f"{could}, but the oracle itself lacks {left:.2f}: mend the prompt first, then the retriever."
+        return "retriever", f"{could}, a perfect prompt {lacks} more: mend the retriever."
+    return "both", f"{could}, but the oracle itself lacks {lacks}: mend the prompt first, then the retriever."
 
 
-def _signed(gap: Paired) -> str:
-    return f"{gap.delta:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}]"
+def _signed(gap: Paired, unit: Unit = _RATE) -> str:
+    return unit.points(gap.delta) + unit.span(gap.low, gap.high)

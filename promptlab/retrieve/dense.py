@@ -107,9 +107,12 @@ def unknown(vectors: Kept, texts: Sequence[str]) -> tuple[str, ...]:
 def filled(vectors: Kept, texts: Sequence[str], pool: Pool) -> Flow[None]:
     """Embed and keep what is not kept yet. Raises EndpointUnusable where that cannot go on; what was done stays."""
     missing = unknown(vectors, texts)
+    new = set(unknown(kept(vectors.model, pool.cache), missing))  # the others are answered from the disk
+    done = 0
     for start in range(0, len(missing), STEP):
-        pool.progress(DOING, start, len(missing))
         part = missing[start : start + STEP]
+        if new.intersection(part):
+            pool.progress(DOING, done, len(new))
         try:
             rows = yield from embedded(vectors.model, part)
         except CallFailed as failure:
@@ -120,8 +123,9 @@ def filled(vectors: Kept, texts: Sequence[str], pool: Pool) -> Flow[None]:
                 f"{start} of {len(missing)} texts are, and stay so: run the same command to go on."
             ) from failure
         vectors.keep(part, rows)
-    if missing:
-        pool.progress(DOING, len(missing), len(missing))
+        done += len(new.intersection(part))
+    if new:
+        pool.progress(DOING, done, len(new))
 
 
 def model_of(pool: Pool) -> Model:

@@ -19,9 +19,14 @@ MOST_BYTES = 200_000
 """UTF-8 bytes of the texts of one request, but for a single text that has more."""
 BESIDE = 16
 """Requests that go out side by side."""
+SHOWN = 60
+"""Characters of a text that a message quotes."""
 CUTS = 12
 """How often a text that is too long for the model is halved before that is given up."""
-REMEDY = "Nothing was scored. Name an embedding model under `retrieval.embedding`; `promptlab doctor` checks it."
+REMEDY = (
+    "Nothing was scored. The model that `retrieval.embedding` names has to give one vector for each text: "
+    "`promptlab doctor` checks it."
+)
 
 Vectors = NDArray[np.float32]
 
@@ -38,8 +43,8 @@ def embedded(model: Model, texts: Sequence[str]) -> Flow[Vectors]:
     """The unit vectors of texts that are not blank, one row each.
 
     A text that is too long for the model is cut at a word until it fits. One that the endpoint turns away for what it
-    holds gets zeros, as does one whose vector is nothing but zeros. Raises EndpointUnusable for too few vectors,
-    vectors of several lengths, nested ones or numbers that are not finite; CallFailed where no answer came.
+    holds gets zeros. Raises EndpointUnusable for too few vectors, vectors of several lengths, nested ones, numbers that
+    are not finite or nothing but zeros; CallFailed where no answer came.
     """
     rows: list[Vectors] = []
     done, size = 0, MOST_TEXTS
@@ -74,7 +79,7 @@ def _batches(texts: Sequence[str], size: int, most: int) -> Iterator[tuple[str, 
 def _settled(model: Model, batch: tuple[str, ...], said: Completion | CallFailed) -> Flow[Vectors]:
     """The vectors of a batch that was answered like this; a batch that is too much is asked for in halves."""
     if isinstance(said, Completion) and said.finish_reason == "stop":
-        return _read(model, said, len(batch))
+        return _read(model, said, batch)
     if isinstance(said, CallFailed) and miscounted(said):
         raise said  # fewer texts would not mend it
     if len(batch) > 1:
@@ -125,8 +130,9 @@ def cut(text: str, most: int) -> str:
     return head.rstrip()
 
 
-def _read(model: Model, said: Completion, count: int) -> Vectors:
+def _read(model: Model, said: Completion, batch: Sequence[str]) -> Vectors:
     """The vectors that an answer holds, checked: the transport checks them too, but a log may hold anything."""
+    count = len(batch)
     try:
         found: Any = json.loads(said.text)
     except ValueError:
@@ -144,11 +150,19 @@ def _read(model: Model, said: Completion, count: int) -> Vectors:
         rows = np.full((1, 1), np.nan)
     if not np.isfinite(rows).all():
         raise EndpointUnusable(_wrong(model, "something else than finite numbers"))
+    pointing(model, batch, rows)
     return _unit(rows)
 
 
+def pointing(model: Model, texts: Sequence[str], rows: NDArray[Any]) -> None:
+    """Raises EndpointUnusable where a vector is nothing but zeros: it is near no other, and its text never found."""
+    if len(blank := np.flatnonzero(~rows.any(axis=1))):
+        text = " ".join(texts[blank[0]].split())
+        raise EndpointUnusable(_wrong(model, f"a vector of nothing but zeros for the text {cut(text, SHOWN)!r}"))
+
+
 def _unit(rows: NDArray[np.float64]) -> Vectors:
-    """Rows of length 1; zeros stay zeros."""
+    """Rows of length 1."""
     largest = np.abs(rows).max(axis=1, keepdims=True)
     rows = rows / np.where(largest > 0, largest, 1.0)  # so that no square overflows
     length = np.sqrt((rows * rows).sum(axis=1, keepdims=True))

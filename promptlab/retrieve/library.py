@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import count
 from typing import Any, Self
 
 from promptlab.errors import BadInput, Problem, PromptlabError
@@ -16,8 +17,8 @@ from promptlab.retrieve.contents import contents, digest_of
 from promptlab.retrieve.document import Document
 from promptlab.retrieve.limit import limited
 from promptlab.retrieve.order import ordered
-from promptlab.retrieve.parts import Parts
-from promptlab.retrieve.pool import Pool
+from promptlab.retrieve.parts import SHAPES, Parts
+from promptlab.retrieve.pool import Factory, Pool
 from promptlab.retrieve.query import joined, query
 from promptlab.retrieve.replay import Once
 from promptlab.retrieve.rerank import rerank
@@ -57,13 +58,15 @@ class Setting:
 class Library:
     """A corpus, and every way to find something in it that an experiment names. ``parts`` are its implementations.
 
-    ``duplicates``: the ids of documents that were dropped, each with that of the equal one that stayed.
+    ``duplicates``: the ids of documents that were dropped, each with that of the equal one that stayed. ``skipped``:
+    "path: why" of what was passed over.
     """
 
     settings: Settings
     documents: tuple[Document, ...]
     parts: Parts
     duplicates: Mapping[str, str] = field(default_factory=dict)
+    skipped: tuple[str, ...] = ()
     _pools: dict[str, Pool] = field(default_factory=dict, repr=False)
     _retrievers: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
     _ready: set[tuple[str, str]] = field(default_factory=set, repr=False)
@@ -107,14 +110,14 @@ class Library:
             return (yield from retriever(text, setting.depth))
         try:
             given: Any = retriever(text, setting.depth)
-            found: tuple[Passage, ...] = tuple((yield from given) if inspect.isgenerator(given) else given)
+            found = tuple(map(_passage, (yield from given) if inspect.isgenerator(given) else given, count(1)))
         except (PromptlabError, GeneratorExit):
             raise
         except Exception as error:
             what = f"failed on row {example.id}: {type(error).__name__}: {error}"
             raise _wrong(setting.retriever, what) from error
         if not all(isinstance(each, Passage) for each in found):
-            raise _wrong(setting.retriever, "gave something else than passages")
+            raise _wrong(setting.retriever, "gave something else than passages or pairs (id, text)")
         if len({each.id for each in found}) < len(found) or len(found) > setting.depth:
             raise _wrong(setting.retriever, f"gave a passage twice, or more than the {setting.depth} asked for")
         return found
@@ -137,7 +140,8 @@ class Library:
     def retriever(self, name: str, chunk: str) -> Any:
         """A retriever over the corpus cut in one way; made once."""
         if (name, chunk) not in self._retrievers:
-            self._retrievers[name, chunk] = self.parts.retrievers[name](self.pool(chunk))
+            pool = self.pool(chunk)
+            self._retrievers[name, chunk] = _made(name, self.parts.retrievers[name], pool)
         return self._retrievers[name, chunk]
 
     def _prepared(self, name: str, chunk: str) -> Flow[None]:
@@ -174,6 +178,16 @@ class Library:
     def _order(self) -> dict[str, Mapping[str, int]]:
         return {}
 
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """What else a document may be called, with its id: as a duplicate, or by a file name that no other has."""
+        bare: dict[str, set[str]] = {}
+        ids = {each.id for each in self.documents} | self.duplicates.keys()
+        for each in {each.id for each in self.documents if each.id == each.path} | self.duplicates.keys():
+            bare.setdefault(each.rpartition("/")[2], set()).add(self.duplicates.get(each, each))
+        alone = {name: next(iter(of)) for name, of in bare.items() if len(of) == 1 and "." in name and name not in ids}
+        return alone | dict(self.duplicates)
+
     def contents(self) -> dict[tuple[str, Any], str]:
         """What the values of slots stand for, as hashes: for the ids of variants."""
         return contents(self.settings, self.parts, self.hash)
@@ -187,6 +201,30 @@ class Library:
 def _members(retriever: Any) -> tuple[Any, ...]:
     """A retriever, and those that it asks."""
     return retriever, *getattr(retriever, "members", ())
+
+
+def _made(name: str, factory: Factory, pool: Pool) -> Any:
+    """What a factory makes. Raises BadInput where a user's own fails, or makes nothing that can be asked."""
+    if ":" not in name:
+        return factory(pool)
+    try:
+        made: Any = factory(pool)
+    except PromptlabError:
+        raise
+    except Exception as error:
+        what = f"the retriever `{name}`: its factory failed: {type(error).__name__}: {error}"
+        raise BadInput(Problem(" ".join(what.split()), remedy=SHAPES)) from error
+    if not callable(made):
+        what = f"the retriever `{name}`: its factory made {type(made).__name__}, which cannot be called"
+        raise BadInput(Problem(what, remedy=SHAPES))
+    return made
+
+
+def _passage(found: Any, rank: int) -> Any:
+    """A pair (id, text) as a passage, its score that of its rank; anything else as it is."""
+    if isinstance(found, tuple | list) and len(found) == 2 and all(isinstance(each, str) for each in found):
+        return Passage(found[0], found[1], 1 / rank, source=found[0])
+    return found
 
 
 def _wrong(name: str, what: str) -> BadInput:

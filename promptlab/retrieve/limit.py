@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 
 from promptlab.records import Passage
 from promptlab.retrieve.embedding import cut
 from promptlab.tokens import estimate
 
 
+@dataclass(frozen=True, slots=True)
+class Cut(Passage):
+    """A passage that lost its end: what its id promises need not stand in it any more."""
+
+
 def limited(passages: Sequence[Passage], most: int | None) -> tuple[Passage, ...]:
     """The first passages that have at most ``most`` tokens together; the best first, so that the last ones fall.
 
-    A first passage that is too long alone is cut at a word: its ``end`` says so, its text is what the document has from
-    ``start`` to ``end``, and its id stays that of the whole. Tokens are ``tokens.estimate``'s, which needs no
-    vocabulary, so that every machine keeps the same passages.
+    A first passage that is too long alone is cut at a word, and is a ``Cut``: its ``end`` says so, its text is what the
+    document has from ``start`` to ``end``, and its id stays that of the whole. Tokens are ``tokens.estimate``'s, which
+    needs no vocabulary, so that every machine keeps the same passages.
     """
     if most is None:
         return tuple(passages)
@@ -40,4 +45,6 @@ def _cut(passage: Passage, most: int) -> tuple[Passage, ...]:
     text = cut(passage.text, low)
     while text and estimate(text) > most:  # the estimate is not quite monotonous
         text = cut(text, len(text) - 1)
-    return (replace(passage, text=text, end=passage.start + len(text)),) if text else ()
+    end = passage.start + len(text)
+    whole = (passage.title, passage.source, passage.start)
+    return (Cut(passage.id, text, passage.score, *whole, end),) if text else ()

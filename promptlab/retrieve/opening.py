@@ -9,6 +9,7 @@ from promptlab.errors import BadInput, Problem
 from promptlab.records import Example
 from promptlab.retrieve.corpus import Corpus, gather
 from promptlab.retrieve.library import Library
+from promptlab.retrieve.lost import lost, near, told
 from promptlab.retrieve.parts import Parts, loaded
 from promptlab.retrieve.pool import Progress, quiet
 from promptlab.retrieve.settings import KNOWN, NAME, Complain, Settings
@@ -34,12 +35,12 @@ def opened(settings: Settings, cache: Path | None = None, progress: Progress = q
         problems += error.problems
     if problems:
         raise BadInput(problems)
-    return Library(settings, corpus.documents, parts, corpus.duplicates)
+    return Library(settings, corpus.documents, parts, corpus.duplicates, corpus.skipped)
 
 
 def check(library: Library, examples: Iterable[Example], complain: Complain) -> None:
-    """Tell what cannot work with this corpus and these rows: a k past the corpus, oracle where nothing is known."""
-    settings = library.settings
+    """Tell what cannot work with this corpus and these rows: a k past it, oracle where nothing is known, lost gold."""
+    settings, examples = library.settings, tuple(examples)
     if not settings.retrieving:
         return
     most = max(settings.k)
@@ -57,3 +58,24 @@ def check(library: Library, examples: Iterable[Example], complain: Complain) -> 
         )
         message += f"label: {rows}"
         complain((NAME, "retriever"), message, "Fill the column of `data.gold`, or leave the retriever out.")
+    wanted = [each for each in examples if each.gold] if known else []
+    gone = lost(library, wanted)
+    if gone and len(gone) == len(wanted):
+        message = (
+            f"the retriever {known[0]!r} shows gold, and the gold of all {len(gone)} rows that have some is nothing "
+        )
+        message += f"that the corpus holds ({told(gone)})"
+        complain((NAME, "retriever"), message, near(library, gone[0]))
+    for name in settings.retriever:
+        if ":" in name:
+            _try(library, name, complain)
+
+
+def _try(library: Library, name: str, complain: Complain) -> None:
+    """Make a user's own retriever, so that one which cannot be made is told before anything is asked."""
+    try:
+        for chunk in library.settings.chunks:
+            library.retriever(name, chunk)
+    except BadInput as error:
+        for each in error.problems:
+            complain((NAME, "retriever"), each.message, each.remedy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,14 +10,15 @@ from typing import Any
 
 from promptlab.errors import BadInput, Problem, nearest
 from promptlab.importing import imported, source_of
-from promptlab.retrieve import RETRIEVERS
-from promptlab.retrieve.pool import Factory, Progress, quiet
+from promptlab.retrieve import RETRIEVERS, Retriever
+from promptlab.retrieve.pool import Factory, Pool, Progress, quiet
 from promptlab.retrieve.rerank import Reranking
 from promptlab.retrieve.settings import NONE, Settings
 
 EMBEDDING = frozenset({"dense", "hybrid", "lancedb", "qdrant"})
 """Retrievers of ours that ask the embedding model. A user's own may, too."""
 RERANKERS = (NONE, "model")
+SHAPES = "Name a function (query, k) that gives passages, or a factory that gets a pool and returns such a function."
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,47 @@ def loaded(settings: Settings, cache: Path | None = None, progress: Progress = q
     rerankers = {name: _one("reranker", name, {}, settings, problems) for name in named}
     if problems:
         raise BadInput(problems)
+    shaped = {name: _factory(name, each, problems) if ":" in name else each for name, each in retrievers.items()}
+    if problems:
+        raise BadInput(problems)
     own = {name: each for name, each in (*retrievers.items(), *rerankers.items()) if ":" in name}
     sources = {name: source_of(each) for name, each in own.items()}
     asking = EMBEDDING | {name for name in own if name in retrievers and settings.embedding is not None}
-    return Parts(retrievers, rerankers, sources, asking, cache, progress)
+    return Parts(shaped, rerankers, sources, asking, cache, progress)
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A user's function (query, k), that looks for itself where it likes: as a factory, for any pool."""
+
+    function: Retriever
+
+    def __call__(self, pool: Pool) -> Retriever:  # noqa: ARG002 - a factory's shape
+        """The function: it knows its own passages."""
+        return self.function
+
+
+def _factory(name: str, found: Any, problems: list[Problem]) -> Factory:
+    """A user's own as a factory: it is one, or it is a function (query, k)."""
+    try:
+        shape = inspect.signature(found)
+    except (TypeError, ValueError):  # code that does not say what it takes
+        shape = inspect.signature(lambda pool: pool)
+    names = [each.name for each in shape.parameters.values()]
+    if not inspect.isclass(found) and (names[:2] == ["query", "k"] or not _takes(shape, 1)) and _takes(shape, 2):
+        return Search(found)
+    if not _takes(shape, 1):
+        problems.append(Problem(f"the retriever {name!r} takes ({', '.join(names)})", remedy=SHAPES))
+    factory: Factory = found
+    return factory
+
+
+def _takes(shape: inspect.Signature, count: int) -> bool:
+    try:
+        shape.bind(*range(count))
+    except TypeError:
+        return False
+    return True
 
 
 def _one(kind: str, name: str, known: Mapping[str, str], settings: Settings, problems: list[Problem]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ def rows(path: Path, shown: str, columns: Mapping[str, str]) -> tuple[list[Docum
     Columns are called ``id``, ``text`` and ``title`` unless ``columns`` says otherwise; without an id column a row is
     ``path:number``. Raises BadInput with every problem of the table.
     """
-    table = read_table(path)
+    table = _table(path, shown)
     if not table.rows and not table.problems:
         return [], 0
     problems = [*table.problems, *_missing(table, columns)]
@@ -42,6 +43,18 @@ def rows(path: Path, shown: str, columns: Mapping[str, str]) -> tuple[list[Docum
     return found, empty
 
 
+def _table(path: Path, shown: str) -> Table:
+    """The rows of a file; where it holds none, how to go on without it is told as well."""
+    try:
+        return read_table(path)
+    except BadInput as bad:
+        if path.suffix.lower() != ".json":
+            raise
+        others = f"{shown.rpartition('/')[0] or '.'}/*.md"
+        more = f"Or leave it out: name the other files, like `corpus: {others}`."
+        raise BadInput([replace(each, remedy=f"{each.remedy} {more}".strip()) for each in bad.problems]) from None
+
+
 def _missing(table: Table, columns: Mapping[str, str]) -> Iterator[Problem]:
     for name in {"text": "text", **columns}.values():
         if name not in table.columns:
@@ -54,7 +67,10 @@ def _wrong(row: Row, table: Table, columns: Mapping[str, str]) -> Iterator[Probl
         name = columns.get(role, role)
         value = row.cells.get(name)
         where = f"row {row.number}: column {name!r}"
-        if role == "id" and name in table.columns and (isinstance(value, bool) or not _named(value)):
+        if role == "text" and name not in row.cells:
+            remedy = f'Its keys: {", ".join(row.cells) or "none"}. A row without text says null or "".'
+            yield Problem(f"{where} is not there", table.path, row.line, remedy)
+        elif role == "id" and name in table.columns and (isinstance(value, bool) or not _named(value)):
             yield Problem(f"{where} holds no id: {value!r}", table.path, row.line, "Give each row an id of its own.")
         elif role != "id" and not isinstance(value, str | None):
             yield Problem(f"{where} holds {type(value).__name__}, not text", table.path, row.line)
