@@ -507,7 +507,8 @@ def test_nothing_but_429_shrinks_the_width(server: FaultServer) -> None:
     faults = [error(500), error(503), raw("<html>"), Reply(how="reset"), error(408)]
     server.default = lambda _: faults[n // 3 % 5] if (n := next(numbers)) % 3 == 0 else ok(delay=0.005)
     calls, pool = together(
-        lambda: Pool(endpoint(concurrency=64), server.url, KEY, backoff=QUICK), [ask(str(n)) for n in range(300)]
+        lambda: Pool(endpoint(concurrency=64, max_retries=20), server.url, KEY, backoff=QUICK),
+        [ask(str(n)) for n in range(300)],
     )
     assert all(call.completion for call in calls)
     window = pool._limiter.window
