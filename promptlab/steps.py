@@ -49,20 +49,16 @@ def rehearsed(flow: Flow[Any]) -> list[Request]:
         return asked
 
 
-def as_judge(flow: Flow[T]) -> Flow[T]:
-    """The flow, its requests in the service of a judge."""
+def relayed(flow: Flow[T], passed: Callable[[Any], Flow[Any]]) -> Flow[T]:
+    """The flow, each of its steps answered by ``passed``; a call that failed there is thrown into it."""
     send: Any = None
     failure: Exception | None = None
     try:
         while True:
             step = flow.send(send) if failure is None else flow.throw(failure)
             send = failure = None
-            if isinstance(step, Request):
-                step = replace(step, purpose="judge")
-            elif isinstance(step, tuple):
-                step = tuple(replace(each, purpose="judge") for each in step)
             try:
-                send = yield step
+                send = yield from passed(step)
             except CallFailed as error:
                 failure = error
     except StopIteration as stop:
@@ -70,6 +66,19 @@ def as_judge(flow: Flow[T]) -> Flow[T]:
         return value
     finally:
         flow.close()
+
+
+def as_judge(flow: Flow[T]) -> Flow[T]:
+    """The flow, its requests in the service of a judge."""
+
+    def judging(step: Any) -> Flow[Any]:
+        if isinstance(step, Request):
+            step = replace(step, purpose="judge")
+        elif isinstance(step, tuple):
+            step = tuple(replace(each, purpose="judge") for each in step)
+        return (yield step)
+
+    return relayed(flow, judging)
 
 
 def reminded(flow: Flow[T], made: Mapping[str, Call], calls: list[Call]) -> Flow[T]:
@@ -78,26 +87,15 @@ def reminded(flow: Flow[T], made: Mapping[str, Call], calls: list[Call]) -> Flow
     A prediction whose query was embedded before the first round is one call to the driver, like any other: so the
     budget admits the same ones at any concurrency.
     """
-    send: Any = None
-    failure: Exception | None = None
-    try:
-        while True:
-            step = flow.send(send) if failure is None else flow.throw(failure)
-            send = failure = None
-            asked = step if isinstance(step, tuple) else (step,)
-            found = [made.get(each.key) if isinstance(each, Request) else None for each in asked]
-            known = [call for call in found if call is not None and call.completion is not None]
-            if len(known) == len(asked):
-                calls += known
-                answers = tuple(call.completion for call in known)
-                send = answers if isinstance(step, tuple) else answers[0]
-                continue
-            try:
-                send = yield step
-            except CallFailed as error:
-                failure = error
-    except StopIteration as stop:
-        value: T = stop.value
-        return value
-    finally:
-        flow.close()
+
+    def reminding(step: Any) -> Flow[Any]:
+        asked = step if isinstance(step, tuple) else (step,)
+        found = [made.get(each.key) if isinstance(each, Request) else None for each in asked]
+        known = [call for call in found if call is not None and call.completion is not None]
+        if len(known) < len(asked):
+            return (yield step)
+        calls.extend(known)
+        answers = tuple(call.completion for call in known)
+        return answers if isinstance(step, tuple) else answers[0]
+
+    return relayed(flow, reminding)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from promptlab.choice.choose import Chosen, choose, planned
+from promptlab.choice.choose import Chosen, choose, home, planned
 from promptlab.choice.limits import limits_of
 from promptlab.choice.page import page
 from promptlab.choice.reads import readings
@@ -48,7 +48,7 @@ def sample(folder: Path, name: str, *sets: str, limit: int | None = 30) -> Prepa
 
 
 def table(prepared: Prepared) -> list[dict[str, str]]:
-    with (prepared.experiment.folder / "choice.csv").open(newline="", encoding="utf-8") as file:
+    with (home(prepared) / "choice.csv").open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
@@ -115,7 +115,7 @@ def test_choosing_again_asks_nothing_and_says_the_same(support: tuple[Prepared, 
 
 def test_a_page_shows_the_choice_and_runs_nothing(support: tuple[Prepared, Chosen]) -> None:
     prepared, done = support
-    made = (prepared.experiment.folder / "choice.html").read_text(encoding="utf-8")
+    made = (home(prepared) / "choice.html").read_text(encoding="utf-8")
     assert sentences(done.choice)[0].split(":")[0] in made
     assert "<script" not in made
     assert "rag+demos: no template reads `passages`" in made
@@ -160,6 +160,14 @@ def test_one_arm_is_no_choice_and_no_test_rows_allow_none(tmp_path: Path) -> Non
     everything = sample(tmp_path, "support_intent", *FEW, "data.split=all")
     with pytest.raises(BadInput, match="a choice needs test rows"):
         planned(everything, Choose())
+
+
+def test_a_choice_on_some_rows_replaces_none_that_was_made_on_all(support: tuple[Prepared, Chosen]) -> None:
+    prepared, _ = support
+    folder = prepared.experiment.folder
+    assert (folder / "runs/choice/choice.csv").exists()
+    assert not list(folder.glob("choice.*"))
+    assert home(prepare(prepared.experiment)) == folder
 
 
 def test_the_limits_are_those_of_the_file() -> None:

@@ -308,6 +308,27 @@ def test_after_sigkill_the_same_job_is_taken_up(tmp_path: Path, server: TuneServ
     assert (made.model.id, len(server.jobs)) == ("ft:base:ftjob-1", 1)
 
 
+def test_a_job_that_was_being_made_when_all_stopped_is_cancelled_too(tmp_path: Path, server: TuneServer) -> None:
+    """Nobody heard its id: it is looked up, and --fresh makes no second one beside it."""
+    server.polls, server.lost = 10_000, 1
+    server.always["list"] = raw("{}", 503)
+    experiment = where(tmp_path, server.url)
+    with tuning(experiment, trainer="openai", sizes=(12,)):
+        until(lambda: server.jobs)
+    server.always.clear()
+    assert cancel(opened(experiment), OPENAI) == ("tuned-base-s1-n12: ftjob-1: cancelled",)
+    assert server.jobs["ftjob-1"]["status"] == "cancelled"
+
+
+def test_a_training_that_fails_leaves_no_model_of_an_earlier_one(tmp_path: Path, server: TuneServer) -> None:
+    asked = ready(tmp_path, server.url)
+    tune(asked, OPENAI, yes=True)
+    server.final = "failed"
+    with pytest.raises(EndpointUnusable):
+        tune(asked, OPENAI, yes=True, fresh=True)
+    assert kept(tmp_path) == ()
+
+
 def test_notes_that_are_damaged_are_moved_aside_and_the_job_is_made(tmp_path: Path, server: TuneServer) -> None:
     asked = ready(tmp_path, server.url)
     tune(asked, OPENAI, yes=True)

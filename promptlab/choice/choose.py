@@ -124,7 +124,7 @@ def _aside(prepared: Prepared, made: Mapping[str, Prepared]) -> int:
 
 
 def choose(plan: Planned, watched: Watched | None = None, *, fresh: bool = False) -> Chosen:
-    """Mine every arm or go on with it, choose, and write choice.csv and choice.html beside experiment.yaml.
+    """Mine every arm or go on with it, choose, and write choice.csv and choice.html (``home`` says where).
 
     What is known already is never asked again. Raises as ``run.mine`` does.
     """
@@ -141,9 +141,14 @@ def choose(plan: Planned, watched: Watched | None = None, *, fresh: bool = False
     best = best_on_dev(list(found.values())).name
     advice = diagnose(_seen(runs, best, oracle, drawn[best]), plan.prepared.experiment.seed)
     chosen = Chosen(choice, runs, plan.left_out, tuple(advice), drawn)
-    experiment = plan.prepared.experiment
-    write(chosen, experiment.folder, experiment.name)
+    write(chosen, home(plan.prepared), plan.prepared.experiment.name)
     return chosen
+
+
+def home(prepared: Prepared) -> Path:
+    """Where a choice is left: beside experiment.yaml; one on some of the rows among the runs: it replaces none."""
+    folder = prepared.experiment.folder
+    return folder if prepared.limit is None else folder / "runs" / "choice"
 
 
 def write(chosen: Chosen, folder: Path, name: str) -> None:

@@ -34,7 +34,7 @@ def choose(
     Example: promptlab choose experiments/product_qa/experiment.yaml
     """
     from promptlab.choice.choose import choose as run
-    from promptlab.choice.choose import planned
+    from promptlab.choice.choose import home, planned
     from promptlab.cli.chosen import plan_lines, tell
     from promptlab.cli.show import console
     from promptlab.prepare import opened
@@ -47,7 +47,7 @@ def choose(
     if _asking(plan, out, yes=yes) and not typer.confirm("Go on?", default=True, err=as_json):
         out.print("Nothing was spent.")
         raise typer.Exit(0)
-    tell(run(plan, _watched(out), fresh=fresh), prepared.experiment.folder, as_json=as_json)
+    tell(run(plan, _watched(out), fresh=fresh), home(prepared), as_json=as_json)
 
 
 def _asking(plan: Planned, out: Console, *, yes: bool) -> bool:

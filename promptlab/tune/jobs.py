@@ -83,12 +83,15 @@ class Jobs:
     async def cancel(self, memory: Memory) -> str:
         """See Trainer."""
         name = memory.fact("job")
-        if not name:
-            return "no job was made"
         try:
+            if not name and memory.fact("making"):  # stopped before the endpoint said whether it made one
+                found = await self._found(memory)
+                name = found and str(found["id"])
+            if not name:
+                return "no job was made"
             shown = await self._wire.get(lambda: self._wire.jobs.cancel(name), JOBS)
         except Refused as refused:
-            return f"{name}: {refused.fault.text}"
+            return f"{name or 'it may have been made'}: {refused.fault.text}"
         return f"{name}: {shown.get('status', 'cancelled')}" if shown else f"{name}: the endpoint does not know it"
 
     async def _started(self, files: Files, seed: int, memory: Memory) -> Job:

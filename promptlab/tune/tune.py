@@ -7,7 +7,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -74,6 +74,8 @@ def tune(
             what = f"`tune.trainer: {settings.trainer}` starts {_jobs(len(laid.jobs))} outside of promptlab"
             raise BadInput(Problem(what, remedy="Say --yes once you have seen the rows and the cost."))
         stack.enter_context(locked(laid.folder))
+        if fresh:  # what fails now must leave no model of an earlier training standing
+            _write(laid.folder / TABLE, _others(laid))
         try:
             done = asyncio.run(_all(at_work, laid, tell, fresh=fresh))
         except KeyboardInterrupt:
@@ -206,9 +208,19 @@ def _keep(path: Path, models: Sequence[TunedModel]) -> None:
             "rows": each.rows or None,  # of a given model nobody knows
             "folder": each.folder.name,
         }
+    _write(path, list(known.values()))
+
+
+def _others(laid: TunePlan) -> list[dict[str, object]]:
+    """What is kept of models that this plan does not train."""
+    recipes = {job.recipe for job in laid.jobs}
+    return [each for each in kept(laid.folder.parents[1]) if each.get("recipe") not in recipes]
+
+
+def _write(path: Path, models: Sequence[Mapping[str, object]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(json.dumps(list(known.values()), indent=1), encoding="utf-8")
+    draft.write_text(json.dumps(models, indent=1), encoding="utf-8")
     draft.replace(path)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from promptlab.endpoint import redact
@@ -12,6 +10,7 @@ from promptlab.endpoint.batch.job import named, parsed
 from promptlab.endpoint.client import Answer
 from promptlab.endpoint.fault import AGAIN, Fault
 from promptlab.endpoint.listing import models
+from promptlab.endpoint.patience import Patience
 from promptlab.endpoint.remedy import Place as Where
 from promptlab.endpoint.remedy import remedy
 from promptlab.endpoint.retry import Backoff
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FILES, JOBS, MODELS = "/files", "/fine_tuning/jobs", "/models"
-CONNECT_TRIES = 2  # while the endpoint has never answered anything
-GARBAGE_TRIES = 3
 PER_SECOND = 100_000  # bytes; an upload slower than this counts as broken
 GONE = (404, 410)
 INSTEAD = (
@@ -50,8 +47,7 @@ class Wire:
     def __init__(self, place: Place, backoff: Backoff) -> None:
         self._place = place
         self._endpoint = place.base.endpoint
-        self._backoff = backoff
-        self._answered = False
+        self._patience = Patience(self._endpoint, backoff)
         self._opened: openai.AsyncOpenAI | None = None
 
     @property
@@ -109,20 +105,10 @@ class Wire:
 
     async def patiently(self, route: str, attempt: Callable[[], Awaitable[T | Fault]]) -> T:
         """What ``attempt`` gives in the end. Raises Refused."""
-        tries = garbage = 0
-        while True:
-            tries += 1
-            outcome = await attempt()
-            if not isinstance(outcome, Fault):
-                self._answered = True
-                return outcome
-            self._answered = self._answered or outcome.text.startswith("HTTP")
-            garbage += outcome.kind in ("alien", "invalid")
-            if outcome.kind == "connect" and not self._answered and tries >= CONNECT_TRIES:
-                outcome = replace(outcome, kind="unreachable")
-            if outcome.kind not in AGAIN or tries > self._endpoint.max_retries or garbage >= GARBAGE_TRIES:
-                raise Refused(outcome, route)
-            await asyncio.sleep(max(outcome.wait, self._backoff.delay(tries)))
+        outcome, _ = await self._patience.through(attempt)
+        if isinstance(outcome, Fault):
+            raise Refused(outcome, route)
+        return outcome
 
     async def said(self, refused: Refused) -> EndpointUnusable:
         """The error that people read."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from promptlab.endpoint.batch.job import LABEL, Job, job_of, named, parsed
@@ -14,6 +13,7 @@ from promptlab.endpoint.batch.settings import BatchSettings
 from promptlab.endpoint.client import Answer
 from promptlab.endpoint.fault import AGAIN, Fault, of_answer
 from promptlab.endpoint.listing import models
+from promptlab.endpoint.patience import Patience
 from promptlab.endpoint.retry import Backoff
 from promptlab.endpoint.sdk import answered, client, downloaded
 from promptlab.records import Endpoint
@@ -26,8 +26,6 @@ T = TypeVar("T")
 FILES, BATCHES = "/files", "/batches"
 ENDED = ("completed", "failed", "expired", "cancelled")
 GONE = (404, 410)
-CONNECT_TRIES = 2  # while the endpoint has never answered anything
-GARBAGE_TRIES = 3
 LATE = 3  # looks at a batch just made that may not find it yet
 PAGES = 100
 PER_SECOND = 100_000  # bytes; an upload or download slower than this counts as broken
@@ -50,8 +48,7 @@ class Jobs:
         self._endpoint = endpoint
         self._address = base_url, api_key
         self._settings = settings
-        self._backoff = backoff
-        self._answered = False
+        self._patience = Patience(self._endpoint, backoff)
         self._opened: openai.AsyncOpenAI | None = None
 
     async def close(self) -> None:
@@ -179,17 +176,7 @@ class Jobs:
         return None
 
     async def _patiently(self, route: str, attempt: Callable[[], Awaitable[T | Fault]]) -> T:
-        tries = garbage = 0
-        while True:
-            tries += 1
-            outcome = await attempt()
-            if not isinstance(outcome, Fault):
-                self._answered = True
-                return outcome
-            self._answered = self._answered or outcome.text.startswith("HTTP")
-            garbage += outcome.kind in ("alien", "invalid")
-            if outcome.kind == "connect" and not self._answered and tries >= CONNECT_TRIES:
-                outcome = replace(outcome, kind="unreachable")
-            if outcome.kind not in AGAIN or tries > self._endpoint.max_retries or garbage >= GARBAGE_TRIES:
-                raise Trouble(outcome, route, tries)
-            await asyncio.sleep(max(outcome.wait, self._backoff.delay(tries)))
+        outcome, tries = await self._patience.through(attempt)
+        if isinstance(outcome, Fault):
+            raise Trouble(outcome, route, tries)
+        return outcome
