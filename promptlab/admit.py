@@ -37,13 +37,15 @@ class Admission:
 class Door:
     """What the door looks at beside the view: how variants are rendered on ``rows``, and what they may not repeat.
 
-    ``longest``: tokens that a prompt may have; None = some more than what it was rewritten from.
+    ``longest``: tokens that a prompt may have; None = some more than what it was rewritten from. ``skew``: how a
+    variant asks a tuned model otherwise than it was taught, in words; empty where it does not.
     """
 
     task: Task
     rows: Sequence[Example]
     secrets: Callable[[], Grams]
     longest: int | None = None
+    skew: Callable[[Variant], str] = field(default=lambda _: "", repr=False, compare=False)
     _sent: dict[tuple[str, int], bytes] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
@@ -80,6 +82,8 @@ def admit(view: View, proposed: Iterable[Variant | None], door: Door | None = No
     refused: Refused = {}
     for variant in proposed:
         reason, why = _objection(view.space, variant, known)
+        if not reason and door and variant is not None and (why := door.skew(variant)):
+            reason = "skew"
         if not reason and door and variant is not None:
             reason, why = _unfit(view.space, variant, door)
         if not reason and twins and variant is not None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from promptlab.choice.choose import choose
+from promptlab.choice.chosen import Chosen
+from promptlab.choice.planned import planned
 from promptlab.comparison.compare import Comparison
 from promptlab.comparison.compare import compare as side_by_side
 from promptlab.errors import BadInput, Problem
@@ -17,6 +20,11 @@ from promptlab.pick import find_row, find_variant
 from promptlab.prepare import prepare
 from promptlab.progressed import known_of
 from promptlab.run import mine
+from promptlab.tune.settings import TuneSettings
+from promptlab.tune.tune import tune
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,26 @@ class Experiment:
         Raises BadInput before anything is spent, EndpointUnusable or Interrupted where the same call goes on later.
         """
         return mine(prepare(self.parsed, limit, test=test), fresh=fresh)
+
+    def tune(self, *, yes: bool = False, fresh: bool = False) -> pd.DataFrame:
+        """Write and check the training files, train what `tune` asks for or take it up; one row per tuned model.
+
+        A training outside of promptlab needs ``yes``. Raises BadInput before anything is spent, EndpointUnusable where
+        a job failed, Interrupted where the same call goes on later.
+        """
+        import pandas as pd
+
+        settings = self.parsed.tune or TuneSettings()
+        return pd.DataFrame([each.row for each in tune(prepare(self.parsed), settings, yes=yes, fresh=fresh)])
+
+    def choose(self, limit: int | None = None, *, yes: bool = False, fresh: bool = False) -> Chosen:
+        """Prompting, retrieval or fine-tuning: mine every arm within one budget, and choose. Leaves choice.csv.
+
+        What `tune` asks for and is not trained yet is trained first; outside of promptlab only with ``yes``, else its
+        arms are left out. Raises as ``mine`` does.
+        """
+        prepared = prepare(self.parsed, limit)
+        return choose(planned(prepared, prepared.experiment.choose), fresh=fresh, yes=yes)
 
 
 def compare(

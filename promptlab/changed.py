@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from promptlab.choice.reads import MARK
 from promptlab.experiment import canonical
-from promptlab.folder import LOG
+from promptlab.folder import ARM, LOG
 from promptlab.own import own_files
 from promptlab.prepare import Prepared
 from promptlab.rows import MEMORY
@@ -132,7 +131,7 @@ def _newest(runs: Path, but: str, name: str) -> tuple[str, Made] | None:
     """The run of the same experiment file that was worked on last, other than ``but`` and its repetitions."""
     own = re.compile(rf"{re.escape(but)}(-\d+)?")
     logs = [log for log in runs.glob(f"*/{LOG}") if not own.fullmatch(log.parent.name)]
-    logs = [log for log in logs if not (log.parent / MARK).exists()]
+    logs = [log for log in logs if not (log.parent / ARM).exists()]
     for log in sorted(logs, key=lambda each: each.stat().st_mtime, reverse=True):
         made = _read(log, name)
         if made is not None:

@@ -14,7 +14,11 @@ from filelock import FileLock, Timeout
 from promptlab.errors import BadInput, Problem
 
 PROJECT = ".promptlab"
+MARKS = (PROJECT, ".git", "pyproject.toml")
+"""What says that a folder is a project's."""
 LOG = "run.sqlite"
+ARM = "arm.json"
+"""In the folder of a run that is an arm of a choice, and no run of the experiment as it stands."""
 
 
 def project_of(path: Path) -> Path:
@@ -26,13 +30,19 @@ def project_of(path: Path) -> Path:
     folder = path.resolve().parent
     above = (folder, *folder.parents)
     for each in above:
-        if any((each / mark).exists() for mark in (PROJECT, ".git", "pyproject.toml")):
+        if any((each / mark).exists() for mark in MARKS):
             return each / PROJECT
     for each in above[:-1]:
         if each.name == "experiments":
             return each.parent / PROJECT
     here = _started()
     return (here if here in above else folder) / PROJECT
+
+
+def begun() -> Path | None:
+    """The project's folder of the working directory; None where no project was begun yet."""
+    found = project_of(Path("here").absolute())
+    return found if any((found.parent / mark).exists() for mark in MARKS) else None
 
 
 def _started() -> Path | None:

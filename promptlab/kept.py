@@ -16,9 +16,9 @@ PLAIN = 10_000  # predictions of one round that stay as they are: packing saves 
 
 def keep(place: int, row: Prediction, calls: tuple[Call, ...]) -> Kept:
     """A prediction with its calls behind those it has, the ``place``-th of its round. A failed one is never packed."""
-    calls = (*row.calls, *calls)
     if place < PLAIN or row.status == "error":
-        return replace(row, calls=calls)
+        return replace(row, calls=(*row.calls, *calls)) if calls else row
+    calls = (*row.calls, *calls)
     answer = str(row.answer) if isinstance(row.answer, str) else row.answer  # a label is a text of its own kind
     head = (row.variant, row.example, row.repeat, row.split, row.phase, row.status, answer, row.score)
     tail = (dict(row.scores), row.output, row.model, row.error, row.prompt_tokens, row.explanation)

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,8 @@ from promptlab.check import (
     check_templates,
 )
 from promptlab.check_corpus import check_reading, check_retrieval
+from promptlab.check_render import check_render
+from promptlab.check_skew import check_skew, unchecked
 from promptlab.closing import joined
 from promptlab.errors import BadInput, Problem, ordered
 from promptlab.experiment import Experiment, canonical, missing_keys, read_draft
@@ -44,13 +45,11 @@ from promptlab.rows import Rows
 from promptlab.shelf import Shelf, first_gold
 from promptlab.space import Space
 from promptlab.template import Source
+from promptlab.tune.skew import Skews, skews
 from promptlab.version import __version__
 from promptlab.view import View
 
 INSIDE = ("grid", "random", "tpe")  # proposers of nothing but points of the space
-TRIED = 200  # variants rendered on one row before anything is spent
-TRIED_ROWS = 500  # rows on which a template is rendered; many templates share TRIED_CELLS of them
-TRIED_CELLS = 2000
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,12 @@ class Prepared:
     test: bool = True
 
     def view(self) -> View:
-        """What the search starts from: the baseline alone, nothing scored."""
+        """What the search starts from: the baseline alone, nothing scored.
+
+        Raises BadInput where a tuned model would be asked otherwise than it was taught: it may still be trained anew.
+        """
+        if self.skewed:
+            raise BadInput(self.skewed)
         shape = (1, len(self.rows.dev))
         return View(
             space=self.space,
@@ -111,7 +115,18 @@ class Prepared:
     @cached_property
     def door(self) -> Door:
         """What new variants have to pass."""
-        return Door(self.task, self.rows.dev[:MORE], self._secrets, self.experiment.search.longest)
+        return Door(self.task, self.rows.dev[:MORE], self._secrets, self.experiment.search.longest, self.skews.of)
+
+    @cached_property
+    def skews(self) -> Skews:
+        """Who asks tuned models otherwise than they were taught."""
+        bank = self.task.bank.demos if self.task.bank else ()
+        return skews(self.experiment.models, self.experiment.folder, self.task, (*bank, *self.rows.train))
+
+    @cached_property
+    def skewed(self) -> list[Problem]:
+        """Where the baseline or the whole space asks a tuned model otherwise than it was taught."""
+        return check_skew(self.experiment, self.space, self.baseline, self.skews)
 
     def _secrets(self) -> Grams:
         """The runs of words of dev and test rows, but for what train, bank, templates and labels say as well."""
@@ -162,20 +177,28 @@ def prepare(experiment: Experiment, limit: int | None = None, *, test: bool = Tr
         limit=limit,
         test=test,
     )
-    _try(prepared)
+    check_render(task, space, kept, baseline)
     about = notes(files.library, kept.scored, experiment.search.allocate[0]) if files.library else ()
-    told = (*about, *alike(task, space, kept.dev))
-    return replace(prepared, rows=replace(kept, notes=(*kept.notes, *told)))
+    told = (*about, *alike(task, space, kept.dev), *unchecked(prepared.skews))
+    every = (*experiment.files, *prepared.skews.files)  # those of tuned models are for whoever has a run's log alone
+    own = replace(experiment, files=tuple(dict.fromkeys(every)))
+    return replace(prepared, experiment=own, rows=replace(kept, notes=(*kept.notes, *told)))
 
 
 def opened(
-    path: str | Path, overrides: Sequence[str] = (), limit: int | None = None, *, test: bool = True, keys: bool = False
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    limit: int | None = None,
+    *,
+    test: bool = True,
+    keys: bool = False,
+    training: bool = False,
 ) -> Prepared:
     """Load and prepare. With a problem in the experiment's file, those of the files it names are told as well.
 
-    ``keys``: the API keys are needed, too.
+    ``keys``: the API keys are needed, too. ``training``: tuned models that are not there yet are passed over.
     """
-    draft = read_draft(path, overrides)
+    draft = read_draft(path, overrides, training=training)
     problems = list(draft.problems)
     experiment = draft.experiment
     if experiment is not None and keys and not draft.wrong & {"endpoint", "models"}:
@@ -267,24 +290,3 @@ def _with_gold(rows: Rows, library: Library | None) -> Rows:
         return tuple(replace(each, gold=first_gold(each.gold, library.names)) if each.gold else each for each in part)
 
     return replace(rows, train=known(rows.train), dev=known(rows.dev), test=known(rows.test))
-
-
-def _try(prepared: Prepared) -> None:
-    """Render a spread of variants on the first row, and every template on many rows, so that errors cost nothing."""
-    space, task, rows = prepared.space, prepared.task, prepared.rows
-    step = max(1, space.size // TRIED)
-    numbers = islice(range(0, space.size, step), TRIED)
-    variants = [prepared.baseline, *(space.variant(space.point(number), "try") for number in numbers)]
-    first = {str(variant.slots["template"]): variant for variant in reversed(variants)}
-    cells = [(variant, rows.dev[0]) for variant in variants]
-    some = rows.scored[: min(TRIED_ROWS, max(20, TRIED_CELLS // len(first)))]
-    cells += [(variant, example) for variant in first.values() for example in some]
-    found: dict[tuple[str, int], Problem] = {}
-    for variant, example in cells:
-        try:
-            task.prompt(variant).messages(example)
-        except BadInput as error:
-            for problem in error.problems:
-                found.setdefault((problem.path, problem.line), problem)
-    if found:
-        raise BadInput(ordered(found.values()))

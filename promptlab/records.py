@@ -150,13 +150,22 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """Who answers. ``name`` is the experiment's word for it, ``id`` the endpoint's; ``params`` go into the body."""
+    """Who answers. ``name`` is the experiment's word for it, ``id`` the endpoint's; ``params`` go into the body.
+
+    ``recipe``: what a model that was tuned here is made of. It is hashed for the id, which may outlive what it names.
+    """
 
     name: str
     endpoint: Endpoint
     id: str
     price: Price | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
+    recipe: str = ""
+
+    @property
+    def identity(self) -> str:
+        """What tells it from other models of its endpoint, in hashes."""
+        return self.recipe or self.id
 
 
 @dataclass(frozen=True)
@@ -181,13 +190,12 @@ class Request:
 
     @cached_property
     def key(self) -> str:
-        """sha256 over endpoint identity, route, body and draw, in hex.
-
-        What may have been left out is another question than what must have been sent.
-        """
+        """sha256 in hex: endpoint identity, route, draw, what may be left out, body (a tuned model by its recipe)."""
         loose = f"{','.join(self.defaults)}\n" if self.defaults else ""
         head = f"{self.model.endpoint.identity}\n{self.route}\n{self.draw}\n{loose}".encode()
-        return hashlib.sha256(head + self.content).hexdigest()
+        recipe = self.model.recipe
+        content = CANONICAL.encode({**self.body, "model": recipe}).encode() if recipe else self.content
+        return hashlib.sha256(head + content).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,10 +212,8 @@ class Usage:
 class Completion:
     """What came back, already validated. ``answer`` is what the parser read out of ``text`` (None = nothing).
 
-    ``fingerprint`` is what the server says of itself (system_fingerprint).
-
-    ``finish_reason`` is the endpoint's word, or ``content_filter`` and ``context_overflow`` for requests that it
-    turned away for what the prompt holds.
+    ``fingerprint`` is what the server says of itself (system_fingerprint). ``finish_reason`` is the endpoint's word, or
+    ``content_filter`` and ``context_overflow`` for requests that it turned away for what the prompt holds.
     """
 
     text: str

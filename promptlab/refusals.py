@@ -13,6 +13,7 @@ WORDS = {
     "outside": "it is no point of the space",
     "frozen": "it rewrites what is not open",
     "broken": "it cannot be rendered",
+    "skew": "it asks a tuned model otherwise than it was taught",
     "failed": "calls failed",
 }
 

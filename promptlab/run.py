@@ -6,11 +6,10 @@ import asyncio
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from promptlab import capabilities
 from promptlab.answered import strangers
@@ -30,12 +29,11 @@ from promptlab.session import Unwatched, Watch, execute
 from promptlab.sparing import Sparing
 from promptlab.store import Store
 from promptlab.version import __version__
+from promptlab.waiting import waited
 from promptlab.wire import Recorded, connect
 
 if TYPE_CHECKING:
     from promptlab.endpoint.router import Router
-
-T = TypeVar("T")
 
 
 def mine(prepared: Prepared, watch: Watch | None = None, *, fresh: bool = False) -> Run:
@@ -44,7 +42,8 @@ def mine(prepared: Prepared, watch: Watch | None = None, *, fresh: bool = False)
     Raises BadInput before anything is spent, EndpointUnusable or Interrupted when the same call would go on later.
     """
     experiment, watch = prepared.experiment, watch or Unwatched()
-    problems = [*missing_keys(experiment), *capabilities.problems(experiment, project_of(experiment.path))]
+    known = capabilities.problems(experiment, project_of(experiment.path))
+    problems = [*missing_keys(experiment), *known, *prepared.skewed]
     if problems:
         raise BadInput(problems)
     run = _ordinal(experiment, prepared.identity, fresh=fresh)
@@ -59,7 +58,7 @@ def mine(prepared: Prepared, watch: Watch | None = None, *, fresh: bool = False)
             def opened() -> int:
                 return note_read(project, prepared.rows.test, run) if counts(experiment.models) else 1
 
-            findings = _waited(lambda: _wired(prepared, run, store, watch, opened, fresh=fresh))
+            findings = waited(lambda: _wired(prepared, run, store, watch, opened, fresh=fresh))
             done = Run(folder, prepared, findings)
             write_artifacts(done, store)
             store.note("completed", value=True)
@@ -121,7 +120,7 @@ def load_run(folder: str | Path) -> Run:
             prepared = prepare(experiment, facts["limit"], test=facts["test"])
             recorded = Recorded(store)
             reads = store.fact("test_reads") or 1
-            findings = _waited(lambda: execute(prepared, facts["run"], recorded, recorded, Unwatched(), lambda: reads))
+            findings = waited(lambda: execute(prepared, facts["run"], recorded, recorded, Unwatched(), lambda: reads))
         finally:
             store.close()
     return Run(folder, prepared, findings)
@@ -190,28 +189,3 @@ def _keep(store: Store, prepared: Prepared, run: str) -> None:
             "run": run,
         },
     )
-
-
-def _waited(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine to its end, also where an event loop is running already (a notebook)."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work())
-    with ThreadPoolExecutor(1) as elsewhere:
-        loop = asyncio.new_event_loop()
-        task = loop.create_task(work())
-        done = elsewhere.submit(_finished, loop, task)
-        try:
-            return done.result()
-        except KeyboardInterrupt:  # the notebook's stop button reaches this thread, not that one
-            loop.call_soon_threadsafe(task.cancel)
-            raise
-
-
-def _finished(loop: asyncio.AbstractEventLoop, task: asyncio.Task[T]) -> T:
-    try:
-        return loop.run_until_complete(task)
-    finally:
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()

@@ -42,6 +42,7 @@ def build(
         context=_digest([[(str(label), getattr(label, "description", "")) for label in labels], fixed(experiment)]),
         bank=bank.hash if bank else "",
         retrieving=frozenset(name for name, each in templates.items() if "passages" in each.uses),
+        tuned=frozenset(model.name for model in experiment.models if model.recipe),
     )
 
 
@@ -88,7 +89,7 @@ def _bank_slots(experiment: Experiment, when: When) -> Iterable[Slot]:
 def _contents(experiment: Experiment, templates: Mapping[str, Template]) -> dict[tuple[str, Any], str]:
     found: dict[tuple[str, Any], str] = {("template", name): each.hash for name, each in templates.items()}
     for model in experiment.models:
-        found["model", model.name] = _digest([model.endpoint.identity, model.id, sorted(model.params.items())])
+        found["model", model.name] = _digest([model.endpoint.identity, model.identity, sorted(model.params.items())])
     return found
 
 

@@ -14,6 +14,11 @@ from typing import Any
 from promptlab.records import Method, Slot, Variant
 from promptlab.rewritten import Rewritten
 
+METHODS: Mapping[tuple[bool, bool], Method] = {
+    (False, False): "prompting", (True, False): "rag", (False, True): "fine-tuning", (True, True): "rag+fine-tuning",
+}  # fmt: skip
+"""By whether passages are shown, and whether the model was tuned."""
+
 
 @dataclass(frozen=True)
 class Space:
@@ -29,6 +34,7 @@ class Space:
     context: str = ""  # hash of what every variant shares: labels, fixed parameters
     bank: str = ""  # hash of the demo bank: enters where demos are shown
     retrieving: frozenset[Any] = frozenset()  # templates that read passages
+    tuned: frozenset[Any] = frozenset()  # models that were fine-tuned
 
     def variant(self, values: Mapping[str, Any], origin: str, parents: Sequence[str] = ()) -> Variant:
         """The variant at these slot values; its id hashes what is asked, files by content."""
@@ -36,7 +42,7 @@ class Space:
         bank = self.bank if values.get("bank.k") else ""
         text = json.dumps([self.context, bank, asked], sort_keys=True, default=str)
         shows = values.get("template") in self.retrieving and values.get("retrieval.retriever") != "none"
-        method: Method = "rag" if shows else "prompting"
+        method = METHODS[shows, values.get("model") in self.tuned]
         return Variant(
             "v" + hashlib.sha256(text.encode()).hexdigest()[:8], dict(values), origin, tuple(parents), method
         )

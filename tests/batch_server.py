@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable
@@ -210,7 +209,3 @@ def drive(url: str, log: Path, count: int) -> list[str | None]:
         return asyncio.run(go())
     finally:
         store.close()
-
-
-if __name__ == "__main__":  # python batch_server.py URL LOG COUNT: a run in a process that can be killed
-    sys.stdout.write(json.dumps(drive(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))))

@@ -132,14 +132,15 @@ class World:
             self.plans.append(plan)
             self.rounds.append(len(self.log))
 
-        async def whole() -> Search:
+        async def whole() -> None:
             driver = Driver(self, self, Meter(Cost(self.calls, math.inf, math.inf)), Halt())
             proposers = proposer if isinstance(proposer, tuple) else (proposer,)
-            return await asyncio.wait_for(
-                mine(self.view(), Rules(proposers, allocator, opened=opened, **rules), self.predict, driver), 60
-            )
+            mined = mine(self.view(), Rules(proposers, allocator, opened=opened, **rules), self.predict, driver)
+            found.append(await asyncio.wait_for(mined, 60))
 
-        return asyncio.run(whole())
+        found: list[Search] = []
+        asyncio.run(whole())  # what a task returns, asyncio prints in full and throws the text away
+        return found[0]
 
 
 def outcome(search: Search) -> Any:

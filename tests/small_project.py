@@ -8,6 +8,7 @@ with running("mine", experiment) as process: ...    # a process of its own: kill
 from __future__ import annotations
 
 import csv
+import gc
 import hashlib
 import json
 import multiprocessing
@@ -18,7 +19,7 @@ import sqlite3
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
@@ -29,13 +30,29 @@ from fault_server import FaultServer, Reply, ok
 
 LABELS = ("red", "green", "blue")
 VARYING = {"latency_p50_ms", "latency_p95_ms", "latency_ms", "attempts", "cached", "usd"}
-PRELOADED = [
+PRELOADED = [  # all that a run imports: what is missing here, every process imports for itself
     "aiohttp",
+    "httpcore2",
     "openai",
     "pandas",
+    "pandas.core.reshape.reshape",
+    "pyarrow.pandas_compat",
+    "rich.live",
+    "ruamel.yaml",
     "scipy.stats",
+    "tiktoken",
+    "truststore",
+    "promptlab.allocators.halving",
+    "promptlab.changed",
+    "promptlab.cli.progress",
     "promptlab.cli.show",
+    "promptlab.comparison.effects",
+    "promptlab.endpoint.pool",
     "promptlab.endpoint.router",
+    "promptlab.metrics.exact",
+    "promptlab.metrics.macro_f1",
+    "promptlab.proposers.grid",
+    "promptlab.report.page",
     "promptlab.run",
 ]
 TEMPLATE = """\
@@ -177,19 +194,25 @@ class Running:
         return self.output.read_text(errors="replace")
 
 
-@contextmanager
-def running(*args: str | Path, jumping: bool = False) -> Iterator[Running]:
-    """A promptlab command in a process of its own, forked from a server that holds the imports (they take a second).
-
-    ``jumping``: its wall clock jumps hours forward and back.
-    """
+def forked(work: Callable[..., Any], *args: Any) -> ForkServerProcess:
+    """A process of its own that does this work, forked from a server that holds the imports (they take a second)."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    folder = next(Path(each) for each in args if isinstance(each, Path)).parent
-    output = folder / "said.txt"
-    words = [str(each) for each in args]
-    process = context.Process(target=_command, args=(words, str(folder), str(output), jumping))
+    process = context.Process(target=work, args=args)
     process.start()
+    return process
+
+
+@contextmanager
+def running(*args: str | Path, jumping: bool = False, environ: dict[str, str] | None = None) -> Iterator[Running]:
+    """A promptlab command in a process of its own.
+
+    ``jumping``: its wall clock jumps hours forward and back. ``environ`` joins its environment.
+    """
+    folder = next(Path(each) for each in args if isinstance(each, Path)).parent
+    output = folder / f"said {len([*folder.glob('said *.txt')])}.txt"
+    words = [str(each) for each in args]
+    process = forked(_command, words, str(folder), str(output), jumping, environ or {})
     try:
         yield Running(process, output)
     finally:
@@ -204,7 +227,9 @@ def mine(experiment: Path, *args: str) -> Running:
     return process
 
 
-def _command(args: list[str], folder: str, output: str, jumping: bool) -> None:
+def _command(args: list[str], folder: str, output: str, jumping: bool, environ: dict[str, str]) -> None:
+    gc.freeze()  # what came with the fork is no garbage, and is shared until somebody touches it
+    os.environ.update(environ)
     os.chdir(folder)
     if jumping:
         jumps, real = random.Random(0), time.time

@@ -9,9 +9,6 @@ import asyncio
 import json
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -730,24 +727,16 @@ def test_a_whole_run_over_batches_ends_with_the_tables_of_one_over_a_pool(
 
 
 ROUNDS = int(os.environ.get("PROMPTLAB_KILLS", "1"))
-ROOT = Path(__file__).parent.parent
-
-
-def started(server: BatchServer, log: Path, count: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, str(ROOT / "tests" / "batch_server.py"), server.url, str(log), str(count)]
-    return subprocess.Popen(
-        command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
 
 
 def test_killed_while_it_polls_a_run_goes_on_with_the_same_batch(server: BatchServer, tmp_path: Path) -> None:
     server.polls = 1_000_000
-    process = started(server, tmp_path / "run.sqlite", 120)
+    process = small_project.forked(drive, server.url, tmp_path / "run.sqlite", 120)
     while not server._left or min(server._left.values()) > 1_000_000 - 3:
-        assert process.poll() is None, process.communicate()
+        assert process.is_alive()
         time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.kill()
+    process.join()
     server._left = dict.fromkeys(server._left, 2)
     assert drive(server.url, tmp_path / "run.sqlite", 120) == backwards(120)
     assert len(server.batches) == server.uploads == 1
@@ -766,13 +755,13 @@ def test_killed_at_random_moments_nothing_is_sent_twice(server: BatchServer, tmp
         before = _count(getattr(server, moment))
         batches = len(server.batches)
         server.sent.clear()
-        process = started(server, log, 40)
+        process = small_project.forked(drive, server.url, log, 40)
         while _count(getattr(server, moment)) == before:
-            assert process.poll() is None, process.communicate()
+            assert process.is_alive()
             time.sleep(0.0005)
         time.sleep(random.Random(place).random() / 200)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.kill()
+        process.join()
         assert drive(server.url, log, 40) == backwards(40)
         assert len(server.batches) == batches + 1, step
         assert set(server.sent.values()) == {1}, step

@@ -19,10 +19,11 @@ from pathlib import Path
 import pytest
 from fault_server import FaultServer, ok
 from project import project
+from small_project import forked
 from support_project import Project, command, told
 from typer.testing import CliRunner
 
-from promptlab.cli import app
+from promptlab.cli import app, main
 
 HERE = str(Path(__file__).parents[1])
 COMMANDS = (
@@ -143,30 +144,40 @@ def server() -> Iterator[FaultServer]:
         yield running
 
 
-CONTROLLED = "import fcntl, termios; fcntl.ioctl(1, termios.TIOCSCTTY, 0); "  # so that Ctrl-C is a signal
+def seated(terminal: str, folder: str, words: list[str]) -> None:
+    """A command whose terminal this is, so that Ctrl-C is a signal."""
+    os.setsid()
+    for place in range(3):
+        os.dup2(os.open(terminal, os.O_RDWR), place)
+    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115 - the process's own
+    os.environ.update(environ(TERM="dumb"))
+    os.chdir(folder)
+    sys.argv = ["promptlab", *words]
+    main()
 
 
 def at_terminal(folder: Path, *words: str, answer: bytes) -> tuple[int, str]:
     """Exit code of a process and what its terminal shows; ``answer`` is typed when the question comes."""
     master, slave = pty.openpty()
-    program = [PROMPTLAB[0], "-c", CONTROLLED + PROMPTLAB[2], *words]
-    process = subprocess.Popen(program, cwd=folder, env=environ(TERM="dumb"), stdin=slave,
-                               stdout=slave, stderr=slave, start_new_session=True)  # fmt: skip
-    os.close(slave)
+    process = forked(seated, os.ttyname(slave), str(folder), list(words))
     shown = b""
     asked = False
     try:
         while chunk := _read(master):
+            if not shown:
+                os.close(slave)  # the other side has it open by now
             shown += chunk
             if not asked and b"Go on?" in shown and shown.rstrip().endswith(b":"):
                 asked = True
                 os.write(master, answer)
             while asked and not select.select([master], [], [], 5)[0]:
                 os.write(master, answer)  # a busy machine was not listening yet
-        return process.wait(60), shown.decode()
+        process.join(60)
+        assert process.exitcode is not None
+        return process.exitcode, shown.decode()
     finally:
         process.kill()
-        process.wait()
+        process.join()
         os.close(master)
 
 

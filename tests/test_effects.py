@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 import pytest
-import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
+from statsmodels.regression.linear_model import OLS
+from statsmodels.tools import add_constant
 
 from promptlab.comparison.effects import Effects, effects
 from promptlab.comparison.factors import complete
@@ -58,7 +59,7 @@ def test_a_complete_factorial_has_the_effects_of_ordinary_least_squares() -> Non
     dummies = [[p["task"] == "expert", p["task"] == "careful", p["k"] == "4", p["k"] == "8", p["reasoning"] == "brief"]
                for p in points]  # fmt: skip
     cells = np.repeat(np.array(dummies, float), 40, axis=0)
-    oracle = sm.OLS(scores.ravel(), sm.add_constant(cells)).fit().params[1:]
+    oracle = OLS(scores.ravel(), add_constant(cells)).fit().params[1:]
     order = [("task", "expert"), ("task", "careful"), ("k", "4"), ("k", "8"), ("reasoning", "brief")]
     assert [named(found)[key][0] for key in order] == pytest.approx(list(oracle))
     assert {each.against for each in found.effects} == {"plain", "0", "none"}, "the baseline's values"

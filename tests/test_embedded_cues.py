@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from promptlab.embedded.engine import Params, answer
 from promptlab.embedded.features import _char_grams, centred, vector
+from promptlab.embedded.fields import Demo, read_fields
 from promptlab.embedded.form import find_form
 from promptlab.embedded.labels import find_labels
 from promptlab.embedded.passages import take_passages
@@ -269,3 +270,16 @@ def test_long_odd_texts_take_no_more_than_linear_time(piece: str) -> None:
     text = piece * (50_000 // len(piece))
     answer(chat(("system", text), ("user", text)))
     answer(chat(("system", "Answer from the passages."), ("user", f"[1] {text}\n\nQuestion: what is {text}")))
+
+
+def test_arrows_are_read_without_their_bullets_and_quotes() -> None:
+    """`text -> label` lines, however they are dressed; the last one, left open, is what is asked."""
+    found = read_fields('Sort.\n- "my card" -> cards\n* \u201clost it\u201d => losses\nwhere is it \u2192')
+    assert (found.head, found.query, found.cued) == ("Sort.", "where is it", True)
+    assert found.demos == (Demo("my card", "cards"), Demo("lost it", "losses"))
+
+
+@pytest.mark.parametrize("text", ["a{}b", "a{}-> b\nc ->", "Input:{}x", "<text>{}<", "<text>a{}b</text>"])
+def test_a_long_run_of_spaces_is_read_once(text: str) -> None:
+    """A row of 300,000 spaces is read like any other: a pattern that went back in it would take hours."""
+    assert read_fields(text.format(" " * 300_000)) is not None

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
+import socket
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
@@ -123,3 +126,17 @@ def test_memory_has_a_bound_and_what_is_deleted_or_refused_is_free_again() -> No
         padded = b'--b\r\ncontent-disposition: form-data; name="more"\r\n\r\n' + b"x" * 500_000 + b"\r\n"
         assert posted(server.base_url, KIND, padded + FILE + PURPOSE + b"--b--")[0] == 200
         client.files.create(file=b"x" * 600_000, purpose="batch")
+
+
+def test_a_client_that_goes_away_in_the_middle_of_an_upload_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
+    """A killed process leaves half a file on the wire: the server says nothing of it, and serves the next."""
+    caplog.set_level(logging.DEBUG)
+    with Server() as server:
+        address = urllib.parse.urlsplit(server.base_url)
+        head = "POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        with socket.create_connection((address.hostname, address.port)) as cut:
+            cut.sendall(f"{head}Content-Length: 5000000\r\n\r\n".encode() + b"x" * 100_000)
+            time.sleep(0.2)  # so that the body is being read
+        with openai.OpenAI(base_url=server.base_url, api_key="any key", max_retries=0) as client:
+            assert client.files.list().data == []
+    assert not [each for each in caplog.records if each.exc_info or each.levelno >= logging.ERROR]

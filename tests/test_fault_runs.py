@@ -5,9 +5,6 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-import os
-import subprocess
-import sys
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,7 +13,7 @@ from typing import Any
 
 import pytest
 from fault_server import FaultServer, Reply, error, ok, raw
-from small_project import answer, mine, repeated, tables, write
+from small_project import answer, mine, repeated, running, tables, write
 
 from promptlab.api import Experiment
 
@@ -102,14 +99,14 @@ def test_what_can_never_go_well_ends_the_run_with_exit_3_after_few_requests(
 def test_a_wrong_key_ends_the_run_at_once_and_is_written_nowhere(server: FaultServer, tmp_path: Path) -> None:
     server.default = lambda _: error(401, f"Incorrect API key provided: {KEY}")
     experiment = write(tmp_path, server.url, endpoint=", api_key_env: THE_KEY")
-    command = [sys.executable, "-m", "promptlab", "mine", str(experiment), "--yes"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "THE_KEY": KEY})
-    assert done.returncode == 3, done.stderr
-    assert "variable THE_KEY" in " ".join(done.stderr.split())
+    with running("mine", experiment, "--yes", environ={"THE_KEY": KEY}) as process:
+        assert process.wait() == 3, process.said()
+    assert "variable THE_KEY" in " ".join(process.said().split())
     assert server.posts[0].headers["Authorization"] == f"Bearer {KEY}"
     assert len(server.posts) <= 7
     written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
-    assert not any(KEY.encode() in each for each in (*written, done.stdout.encode(), done.stderr.encode()))
+    assert process.output.read_bytes() in written
+    assert not any(KEY.encode() in each for each in written)
 
 
 def test_a_quota_that_ends_in_the_middle_costs_no_answer_twice(

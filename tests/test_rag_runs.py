@@ -238,6 +238,24 @@ def test_an_export_that_retrieves_is_not_asked_without_passages(whole: Run, tmp_
     assert "passages=[{'id': ..., 'text': ...}, ...]" in (tmp_path / "openai" / "dense" / "prompt.py").read_text()
 
 
+ONE_BY_ONE = """
+import contextlib, io, json, runpy, sys
+sys.path.insert(0, ".")
+
+def ran(words):
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    sys.argv = words
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            runpy.run_path(words[0], run_name="__main__")
+        except SystemExit as end:
+            code = end.code or 0
+    return (1, out.getvalue(), code) if isinstance(code, str) else (code, out.getvalue(), err.getvalue())
+
+print(json.dumps([ran(each) for each in json.load(sys.stdin)]))
+"""  # scripts as programs, in one process: the library that they share takes half a second to import
+
+
 def test_the_scripts_of_an_export_take_passages_from_a_file(whole: Run, server: FaultServer, tmp_path: Path) -> None:
     for name, text in export(whole, "openai", by_retriever(whole, "bm25", 3)["variant"]).items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -246,27 +264,29 @@ def test_the_scripts_of_an_export_take_passages_from_a_file(whole: Run, server: 
     (tmp_path / "found.json").write_text('[{"text": "It weighs 5 grams."}, "It is red."]')
     (tmp_path / "none.txt").write_text("")
     (tmp_path / "wrong.json").write_text("[5]")
-
-    def said(*words: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "PROMPT_BASE_URL": server.url}
-        ask = [sys.executable, *words]
-        return subprocess.run(
-            ask, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
-        )
-
     question = "How many grams does the Elm lamp weigh?"
-    for file in ("lines.txt", "found.json"):
-        asked = said("prompt.py", question, "--passages", file)
-        assert "[1] It weighs 5 grams.\n[2] It is red." in json.loads(asked.stdout)[-1]["content"], asked.stderr
-    assert "Passages" not in said("prompt.py", question, "--passages", "none.txt").stdout
-    assert said("ask.py", question, "--passages", "lines.txt").returncode == 0
+    shown, none, answered, refused = (
+        [["prompt.py", question, "--passages", file] for file in ("lines.txt", "found.json")],
+        [["prompt.py", question, "--passages", "none.txt"]],
+        [["ask.py", question, "--passages", "lines.txt"]],
+        [["ask.py", question, *words] for words in ((), ("--passages", "gone"), ("--passages", "wrong.json"))],
+    )
+    environment = {**os.environ, "PROMPT_BASE_URL": server.url}
+    done = subprocess.run(
+        [sys.executable, "-c", ONE_BY_ONE], input=json.dumps([*shown, *none, *answered, *refused]), cwd=tmp_path,
+        env=environment, stdout=subprocess.PIPE, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    *texts, asked, alone, gone, wrong = json.loads(done.stdout)
+    for code, out, err in texts[:2]:
+        assert code == 0, err
+        assert "[1] It weighs 5 grams.\n[2] It is red." in json.loads(out)[-1]["content"]
+    assert "Passages" not in texts[2][1]
+    assert asked[0] == 0, asked
     assert "[2] It is red." in server.posts[-1].body["messages"][-1]["content"]
-    for words, told in (((), "this prompt reads passages: add --passages FILE"), (("--passages", "gone"), "gone: "),
-                        (("--passages", "wrong.json"), "wrong.json: a list of texts")):  # fmt: skip
-        refused = said("ask.py", question, *words)
-        assert refused.returncode == 1
-        assert told in refused.stderr
-        assert "Traceback" not in refused.stderr
+    assert alone[0] == gone[0] == wrong[0] == 1
+    assert "this prompt reads passages: add --passages FILE" in alone[2]
+    assert "gone: " in gone[2]
+    assert "wrong.json: a list of texts" in wrong[2]
     assert len(server.posts) == 1
 
 

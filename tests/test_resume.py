@@ -11,8 +11,6 @@ import os
 import random
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -282,16 +280,11 @@ def test_a_second_process_on_the_same_run_is_refused_and_a_lock_dies_with_its_ho
     server.default = lambda body: replace(answer(body), delay=0.1)
     with running("mine", experiment, "--yes") as first:
         until(server, 20, first)
-        second = subprocess.run(
-            [sys.executable, "-c", "from promptlab.cli import main; main()", "mine", str(experiment), "--yes"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        second = mine(experiment)
         assert first.process.is_alive()
-        assert second.returncode == 2
-        assert "this run is going on already: process" in second.stderr
-        assert f"process {first.process.pid} on {os.uname().nodename}" in second.stderr
+        assert second.wait() == 2
+        assert "this run is going on already: process" in second.said()
+        assert f"process {first.process.pid} on {os.uname().nodename}" in second.said()
         first.send(signal.SIGKILL)
         first.wait()
     server.default = answer

@@ -7,17 +7,19 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from test_tune_jobs import ready, until, where
-from tune_server import tuning
+from tune_server import HASTY, TuneServer, tuning
 
 from promptlab.errors import BadInput, EndpointUnusable
 from promptlab.prepare import opened
-from promptlab.tune.command import alive
+from promptlab.tune.command import Command
 from promptlab.tune.placeholders import words
+from promptlab.tune.process import alive
 from promptlab.tune.settings import TuneSettings
 from promptlab.tune.tune import cancel, tune
 
@@ -31,15 +33,27 @@ end = time.time() + 60
 while not os.path.exists("go") and time.time() < end:
     time.sleep(0.02)
 """
-BY_FILE = (
-    "json.dump({'model': f'mine-{seed}', 'base_url': 'http://localhost:8000/v1', 'train_tokens': 7}, open(out, 'w'))\n"
-)
-BY_LINE = "print(json.dumps({'model': f'mine-{seed}'}))\n"
+BY_FILE = "json.dump({'model': f'mine-{seed}', 'base_url': 'URL', 'train_tokens': 7}, open(out, 'w'))\n"
+BY_LINE = "print(json.dumps({'model': 'big'}))\n"  # the engine has it
+SERVER = TuneServer()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _serving() -> Iterator[None]:
+    """Somebody serves what the command has trained."""
+    with SERVER:
+        SERVER.listed = ["mine-3"]
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Command.__init__, "__defaults__", (0.02, HASTY[0]))
 
 
 def settings(folder: Path, end: str, go: bool = True, **changes: Any) -> TuneSettings:
     folder.mkdir(exist_ok=True)
-    (folder / "my train.py").write_text(SCRIPT + end, encoding="utf-8")
+    (folder / "my train.py").write_text(SCRIPT + end.replace("URL", SERVER.url), encoding="utf-8")
     if go:
         (folder / "go").touch()
     command = f'"{sys.executable}" "my train.py" {{train}} {{valid}} {{seed}} {{out}} {{base}}'
@@ -56,7 +70,7 @@ def test_the_command_gets_its_files_and_gives_back_a_model_and_an_address(tmp_pa
     folder, told = tmp_path / "a b", list[str]()
     asked = ready(folder)
     (made,) = tune(asked, settings(folder, BY_FILE), yes=True, tell=lambda name, line: told.append(line))
-    assert (made.model.id, made.model.endpoint.base_url) == ("mine-3", "http://localhost:8000/v1")
+    assert (made.model.id, made.model.endpoint.base_url) == ("mine-3", SERVER.url)
     assert (made.train_tokens, made.model.price) == (7, None)
     assert "rows 12 seed 3 base small cwd a b" in told
     tune(asked, settings(folder, BY_FILE), yes=True)
@@ -66,7 +80,7 @@ def test_the_command_gets_its_files_and_gives_back_a_model_and_an_address(tmp_pa
 def test_the_last_line_may_say_it_too(tmp_path: Path) -> None:
     asked = ready(tmp_path)
     (made,) = tune(asked, settings(tmp_path, BY_LINE), yes=True)
-    assert (made.model.id, made.model.endpoint.embedded) == ("mine-3", True)
+    assert (made.model.id, made.model.endpoint.embedded) == ("big", True)
 
 
 def test_it_is_never_started_without_a_yes(tmp_path: Path) -> None:
@@ -79,23 +93,81 @@ def test_it_is_never_started_without_a_yes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("end", "words"),
     [
-        ("print('out of memory', file=sys.stderr); sys.exit(7)", r"exit code 7. Its last words: out of memory"),
+        ("print('out of memory', file=sys.stderr); sys.exit(7)", r"exit code 7; its last words: out of memory"),
         ("print('done')", r"the last line is no JSON: 'done'.*\{out\}, or as its last line"),
         ("print(json.dumps({'id': 'x'}))", r"names no model"),
         ("print(json.dumps([1]))", r"names no model"),
         ("print(json.dumps({'model': 'x', 'base_url': 'here'}))", r"base_url that is no address: 'here'"),
         ("open(out, 'w').write('{torn')", r"the file result.json is no JSON"),
         (BY_FILE + "sys.exit(3)", r"exit code 3"),
-        ("os.kill(os.getpid(), 9)", r"exit code -9"),
+        ("os.kill(os.getpid(), 9)", r"was killed by signal 9 \(Killed\)"),
     ],
 )
 def test_a_command_that_fails_says_how_and_the_next_start_is_a_new_one(tmp_path: Path, end: str, words: str) -> None:
     asked = ready(tmp_path)
-    with pytest.raises(EndpointUnusable, match=words):
+    with pytest.raises(EndpointUnusable, match=words) as caught:
         tune(asked, settings(tmp_path, end + "\n"), yes=True)
-    (made,) = tune(asked, settings(tmp_path, BY_LINE), yes=True)
+    said = str(caught.value)
+    assert said.count("done") + said.count("out of memory") <= 1, "nothing is said twice"
+    assert ".." not in said.replace("{...}", "").replace("...", "")
+    (made,) = tune(asked, settings(tmp_path, BY_FILE), yes=True)
     assert made.model.id == "mine-3"
     assert starts(tmp_path) == 2
+
+
+NOWHERE = "json.dump({'model': 'mine-3', 'base_url': 'http://127.0.0.1:9/v1'}, open(out, 'w'))\n"
+
+
+def test_a_model_that_nobody_serves_is_trained_once_and_taken_when_it_is_served(tmp_path: Path) -> None:
+    """At an address that does not answer, and at one that has no such model; then it is there, though not listed."""
+    asked = ready(tmp_path)
+    with pytest.raises(
+        EndpointUnusable,
+        match=r"it is trained \(mine-3\), but nobody answers at http://127.0.0.1:9/v1 .*`tune.base_url`; then the same",
+    ) as caught:
+        tune(asked, settings(tmp_path, NOWHERE), yes=True)
+    assert "failed" not in str(caught.value).replace("connection attempts failed", "")
+    (result,) = tmp_path.glob("runs/tune/*/result.json")
+    result.write_text(json.dumps({"model": "other", "base_url": SERVER.url}), encoding="utf-8")
+    with pytest.raises(
+        EndpointUnusable, match=r"it is trained \(other\), but http://\S+/v1 does not serve it \(HTTP 404"
+    ):
+        tune(asked, settings(tmp_path, NOWHERE), yes=True)
+    SERVER.speaking = ["other"]
+    (made,) = tune(asked, settings(tmp_path, NOWHERE), yes=True)
+    assert (made.model.id, starts(tmp_path)) == ("other", 1)
+
+
+def test_a_model_whose_folder_is_gone_is_told(tmp_path: Path) -> None:
+    folder, asked = tmp_path / "weights", ready(tmp_path)
+    end = f"print(json.dumps({{'model': {str(folder)!r}, 'base_url': 'URL'}}))\n"
+    folder.mkdir()
+    with pytest.raises(EndpointUnusable, match=r"does not serve it .*`vllm serve FOLDER`"):
+        tune(asked, settings(tmp_path, end), yes=True)
+    folder.rmdir()
+    with pytest.raises(EndpointUnusable, match=r"There is no such folder here: if it is gone, --fresh trains anew"):
+        tune(asked, settings(tmp_path, end), yes=True)
+    assert starts(tmp_path) == 1
+
+
+def test_the_base_given_back_is_no_tuned_model(tmp_path: Path) -> None:
+    with pytest.raises(
+        EndpointUnusable, match=r"what was given back is the base model itself \(small\); name the model"
+    ):
+        tune(ready(tmp_path), settings(tmp_path, "print(json.dumps({'model': base}))\n"), yes=True)
+
+
+def test_tune_base_url_says_where_the_trained_model_is_served(tmp_path: Path) -> None:
+    """What the command itself says goes first; without both, the offline engine says that it has no such model."""
+    asked, end = ready(tmp_path), "print(json.dumps({'model': 'mine-3'}))\n"
+    with pytest.raises(
+        EndpointUnusable, match=r"it is trained \(mine-3\), but the offline engine does not have it\. Serve it there"
+    ):
+        tune(asked, settings(tmp_path, end), yes=True)
+    (made,) = tune(asked, settings(tmp_path, end, base_url=SERVER.url), yes=True)
+    assert (made.model.endpoint.base_url, starts(tmp_path)) == (SERVER.url, 1)
+    (own,) = tune(asked, settings(tmp_path, BY_FILE, base_url="http://127.0.0.1:9/v1"), yes=True, fresh=True)
+    assert own.model.endpoint.base_url == SERVER.url
 
 
 def test_a_command_that_takes_too_long_is_stopped(tmp_path: Path) -> None:

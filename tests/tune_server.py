@@ -41,7 +41,11 @@ class TuneServer(FaultServer):
         self.error: Any = None
         self.lost = 0
         self.metadata = True
+        self.tokens: Any = 1000
         self.listed: list[str] = ["base"]
+        self.speaking: list[str] = []
+        self.marks: list[dict[str, Any]] | None = None
+        self.results: dict[str, bytes] = {}
         self.instead: dict[str, deque[Reply]] = defaultdict(deque)
         self.always: dict[str, Reply] = {}
         self.files: dict[str, bytes] = {}
@@ -72,6 +76,13 @@ class TuneServer(FaultServer):
             return raw(json.dumps({"id": known})) if known in self.listed else error(404, f"no model {known}")
         if step == "create":
             return self._create(json.loads(content))
+        if step == "chat":
+            asked = json.loads(content)["model"]
+            said = {"id": "c", "choices": [{"index": 0, "message": {"role": "assistant", "content": "x"}}]}
+            return raw(json.dumps(said)) if asked in self.speaking else error(404, f"The model {asked} does not exist")
+        if step == "content":
+            name = request.path.split("/")[3]
+            return raw(self.results[name].decode()) if name in self.results else error(404, "no such file")
         if step == "list":
             shown = [self._shown(each) for each in list(self.jobs)[::-1]]
             return raw(json.dumps({"object": "list", "data": shown, "has_more": False}))
@@ -80,6 +91,8 @@ class TuneServer(FaultServer):
         if step == "events":
             event = {"id": "e1", "object": "fine_tuning.job.event", "message": "step 1\x1b[31m", "level": "info"}
             return raw(json.dumps({"object": "list", "data": [event], "has_more": False}))
+        if step == "checkpoints":
+            return error(404, "no such route") if self.marks is None else raw(json.dumps({"data": self.marks}))
         if step == "cancel":
             self.jobs[name]["status"] = "cancelled"
             return raw(json.dumps(self._shown(name)))
@@ -109,19 +122,27 @@ class TuneServer(FaultServer):
             return
         job["status"] = self.final
         if self.final == "succeeded":
-            job |= {"fine_tuned_model": f"ft:base:{name}", "trained_tokens": 1000, "created_at": 5, "finished_at": 9}
+            job |= {
+                "fine_tuned_model": f"ft:base:{name}",
+                "trained_tokens": self.tokens,
+                "created_at": 5,
+                "finished_at": 9,
+            }
+            job["result_files"] = list(self.results)
             self.listed.append(f"ft:base:{name}")
         job["error"] = self.error
 
     def _step(self, request: web.Request) -> str:
         parts = request.path.strip("/").split("/")[1:]
         if parts[0] == "files":
-            return "upload"
+            return "upload" if request.method == "POST" else "content"
+        if parts[0] == "chat":
+            return "chat"
         if parts[0] == "models":
             return "models" if len(parts) == 1 else "model"
         if request.method == "POST":
             return "create" if len(parts) == 2 else "cancel"
-        return "list" if len(parts) == 2 else "events" if parts[-1] == "events" else "poll"
+        return "list" if len(parts) == 2 else parts[-1] if parts[-1] in ("events", "checkpoints") else "poll"
 
 
 HASTY = (Backoff(base=0.002, cap=0.01), 0.01)

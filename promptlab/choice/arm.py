@@ -18,14 +18,14 @@ from promptlab.stats.sample import Array
 class Setup:
     """US dollars before the first answer; None = no price is known, or there is nothing of the kind to price.
 
-    ``unpriced``: something of it has no price, so that the sum is not known.
+    ``unpriced``: what of it has no price, in words; the sum is not known then.
     """
 
     labels: float | None = None
     search: float | None = None
     training: float | None = None
     indexing: float | None = None
-    unpriced: bool = False
+    unpriced: tuple[str, ...] = ()
 
     @property
     def usd(self) -> float | None:

@@ -6,13 +6,14 @@ need to know the right passages, so that no arm may be one of them.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from promptlab.choice.tuned import TunedModels, as_models
+from promptlab.choice import pins
+from promptlab.choice.pins import setting
+from promptlab.choice.tuned import TunedModels
+from promptlab.choice.tuned_arms import is_tuned, own, pinned, siblings
 from promptlab.experiment import Experiment
 from promptlab.experiment.choose import ARMS
 from promptlab.prepare import Prepared
@@ -21,8 +22,7 @@ from promptlab.rewritten import Rewritten
 from promptlab.space import taken
 
 ORACLE = "oracle"
-
-_TUNED = re.compile(r"(?P<base>tuned-.+)-s(?P<seed>\d+)(?P<rows>-n\d+)?")
+__all__ = ["Plan", "alone", "is_tuned", "oracled", "plans", "siblings", "with_oracle"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +46,6 @@ def plans(prepared: Prepared, wanted: Sequence[str], tuned: TunedModels | None =
     return tuple(_plan(prepared, name, tuned) for name in ARMS if name in wanted)
 
 
-def is_tuned(name: str) -> bool:
-    """Whether a model of this name was tuned here."""
-    return _TUNED.fullmatch(name) is not None
-
-
-def siblings(name: str, names: Sequence[str]) -> list[str]:
-    """The models that differ from ``name`` in nothing but their tuning seed, itself among them."""
-    return [each for each in names if _recipe(each) == _recipe(name)]
-
-
 def alone(prepared: Prepared, slots: Mapping[str, Any]) -> tuple[str, ...]:
     """The overrides that leave one variant of a prepared arm, as its baseline; () where it is no point of its space.
 
@@ -63,8 +53,8 @@ def alone(prepared: Prepared, slots: Mapping[str, Any]) -> tuple[str, ...]:
     """
     if any(isinstance(value, Rewritten) for value in slots.values()) or set(slots) - set(prepared.space.names()):
         return ()
-    space = _space(prepared, {name: [value] for name, value in slots.items()})
-    return (space, _set("baseline", dict(slots)), 'search.propose=["grid"]')
+    space = pins.space(prepared, {name: [value] for name, value in slots.items()})
+    return (space, setting("baseline", dict(slots)), 'search.propose=["grid"]')
 
 
 def oracled(experiment: Experiment) -> bool:
@@ -86,45 +76,46 @@ def with_oracle(prepared: Prepared, slots: Mapping[str, Any]) -> tuple[str, ...]
     kept |= {"retrieval.retriever": ORACLE, "retrieval.k": max(settings.k)}
     if max(settings.k) > 1:
         kept["retrieval.order"] = settings.order[0]
-    space = _space(prepared, {name: [value] for name, value in kept.items()}, drop="retrieval.")
-    own = [*_without_embedding(prepared), _set("retrieval.retriever", [ORACLE])]
-    return (*own, space, _set("baseline", kept), 'search.propose=["grid"]', 'search.allocate="full"')
-
-
-def _recipe(name: str) -> tuple[str, str] | str:
-    found = _TUNED.fullmatch(name)
-    return (found["base"], found["rows"] or "") if found else name
+    space = pins.space(prepared, {name: [value] for name, value in kept.items()}, drop="retrieval.")
+    own = [*pins.without(prepared, "retrieval.embedding"), setting("retrieval.retriever", [ORACLE])]
+    return (*own, space, setting("baseline", kept), 'search.propose=["grid"]', 'search.allocate="full"')
 
 
 def _plan(prepared: Prepared, name: str, known: TunedModels | None) -> Plan:
-    demos, passages = "demos" in name, "rag" in name
     try:
-        models, adding = _tuned(prepared, known) if "tuned" in name else (_untuned(prepared), [])
-        templates = _templates(prepared, demos=demos, passages=passages)
-        shown, showing = _demos(prepared, templates, demos=demos)
-        found, finding = _passages(prepared, passages=passages)
+        return Plan(
+            name, _tuned(prepared, name, known) if "tuned" in name else _open(prepared, name, _untuned(prepared))
+        )
     except _Lack as lack:
         return Plan(name, (), lack.why)
-    space = _space(prepared, {"template": templates, **models, **shown, **found}, drop="" if passages else "retrieval.")
-    baseline = _set("baseline", _baseline(prepared, templates, models))
-    return Plan(name, (*adding, *showing, *finding, space, baseline, "search.finalists=1"))
 
 
-def _tuned(prepared: Prepared, known: TunedModels | None) -> tuple[dict[str, Any], list[str]]:
-    """The pin on tuned models, one of each recipe's seeds: the others are asked what that one picks."""
-    own = [name for name in _values(prepared, "model") if is_tuned(name)]
-    names = own or (known.names if known else [])
-    if not names or (known is None and not own):
-        raise _Lack(known.why if known else "there is no tuned model: the experiment has no `tune`")
-    firsts = [name for name in names if siblings(name, names)[0] == name]
-    adding = [] if own or known is None else [_set("models", as_models(prepared.experiment, known))]
-    return {"model": firsts}, adding
+def _tuned(prepared: Prepared, name: str, known: TunedModels | None) -> tuple[str, ...]:
+    """The overrides of a tuned arm: pinned to what its models were taught, or open where nobody knows that."""
+    found = own(prepared, name, known)
+    if isinstance(found, str):
+        raise _Lack(found)
+    if found.taught is not None:
+        return pinned(prepared, found, found.taught)
+    return (*found.adding, *_open(prepared, name, {"model": found.names}))
+
+
+def _open(prepared: Prepared, name: str, models: Mapping[str, Any]) -> tuple[str, ...]:
+    """The overrides that leave everything open but what makes the arm."""
+    demos, passages = "demos" in name, "rag" in name
+    templates = _templates(prepared, demos=demos, passages=passages)
+    shown, showing = _demos(prepared, templates, demos=demos)
+    found, finding = _passages(prepared, passages=passages)
+    drop = "" if passages else "retrieval."
+    space = pins.space(prepared, {"template": templates, **models, **shown, **found}, drop)
+    baseline = setting("baseline", _baseline(prepared, templates, models))
+    return (*showing, *finding, space, baseline, "search.finalists=1")
 
 
 def _untuned(prepared: Prepared) -> dict[str, Any]:
     """A pin on the other models, where tuned ones are among them."""
-    names = _values(prepared, "model")
-    kept = [name for name in names if not is_tuned(name)]
+    names, models = pins.values(prepared, "model"), prepared.task.models
+    kept = [name for name in names if not (is_tuned(name) or models[name].recipe)]
     if not kept:
         raise _Lack("every model is a tuned one")
     return {} if len(kept) == len(names) else {"model": kept}
@@ -133,7 +124,7 @@ def _untuned(prepared: Prepared) -> dict[str, Any]:
 def _templates(prepared: Prepared, *, demos: bool, passages: bool) -> list[str]:
     """The templates that can serve the arm."""
     known = prepared.task.templates
-    names = [str(name) for name in _values(prepared, "template")]
+    names = [str(name) for name in pins.values(prepared, "template")]
     if passages:
         names = [name for name in names if "passages" in known[name].uses]
     elif prepared.experiment.retrieval is None:
@@ -149,7 +140,7 @@ def _templates(prepared: Prepared, *, demos: bool, passages: bool) -> list[str]:
 
 def _demos(prepared: Prepared, templates: Sequence[str], *, demos: bool) -> tuple[dict[str, Any], list[str]]:
     """How many demos, some or none at all: the pin, and the override that it needs."""
-    ks = [int(k) for k in _values(prepared, "bank.k")]
+    ks = [int(k) for k in pins.values(prepared, "bank.k")]
     some = [k for k in ks if k > 0]
     if demos and not some:
         raise _Lack("there is no `bank` with a k above 0")
@@ -158,9 +149,7 @@ def _demos(prepared: Prepared, templates: Sequence[str], *, demos: bool) -> tupl
     showing = any("demos" in prepared.task.templates[name].uses for name in templates)
     if not ks or not showing:
         return {}, []
-    bank = prepared.experiment.bank
-    whole = list(bank.k) if bank is not None else ks
-    return {"bank.k": [0]}, [] if 0 in whole else [_set("bank.k", [0, *whole])]
+    return {"bank.k": [0]}, pins.with_no_demos(prepared)
 
 
 def _passages(prepared: Prepared, *, passages: bool) -> tuple[dict[str, Any], list[str]]:
@@ -170,33 +159,19 @@ def _passages(prepared: Prepared, *, passages: bool) -> tuple[dict[str, Any], li
     """
     settings = prepared.experiment.retrieval
     if not passages:
-        return {}, [] if settings is None else [*_without_embedding(prepared), _set("retrieval.retriever", [NONE])]
+        return {}, [] if settings is None else [
+            *pins.without(prepared, "retrieval.embedding"),
+            setting("retrieval.retriever", [NONE]),
+        ]
     if settings is None:
         if not any(example.passages for example in prepared.rows.dev):
             raise _Lack("there is no `retrieval`, and no row brings passages")
         return {}, []
-    names = _values(prepared, "retrieval.retriever")
+    names = pins.values(prepared, "retrieval.retriever")
     real = [name for name in names if name not in KNOWN]
     if not real:
         raise _Lack("`retrieval.retriever` names no retriever but " + ", ".join(map(str, names)))
     return {"retrieval.retriever": real}, []
-
-
-def _without_embedding(prepared: Prepared) -> list[str]:
-    """An embedding model that has nothing to do is an error in the file."""
-    return [_set("retrieval.embedding", None)] if ("retrieval", "embedding") in prepared.experiment.places else []
-
-
-def _space(prepared: Prepared, pins: Mapping[str, Any], drop: str = "") -> str:
-    """The experiment's own pins and holes with ``pins`` on top; those of slots that are gone (``drop``) with them."""
-    experiment = prepared.experiment
-
-    def there(name: str) -> bool:
-        return not drop or not name.startswith(drop)
-
-    own = {name: list(values) for name, values in experiment.space_pins.items() if there(name)}
-    holes = [dict(hole) for hole in experiment.exclude if all(map(there, hole))]
-    return _set("space", {**own, **pins, "exclude": holes})
 
 
 def _baseline(prepared: Prepared, templates: Sequence[str], models: Mapping[str, Any]) -> dict[str, Any]:
@@ -209,13 +184,3 @@ def _baseline(prepared: Prepared, templates: Sequence[str], models: Mapping[str,
     if kept.get("model") not in models.get("model", [kept.get("model")]):
         kept.pop("model", None)
     return kept
-
-
-def _values(prepared: Prepared, slot: str) -> list[Any]:
-    """Every value that a slot has left, pins applied."""
-    return list(dict.fromkeys(value for each in prepared.space.slots if each.name == slot for value in each.values))
-
-
-def _set(key: str, value: Any) -> str:
-    """An override; JSON is YAML."""
-    return f"{key}={json.dumps(value, ensure_ascii=False)}"

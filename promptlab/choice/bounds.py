@@ -116,6 +116,8 @@ def _sums(differences: Array, groups: Codes | None) -> _Sums:
     else:
         belongs = np.eye(int(groups.max(initial=-1)) + 1)[groups]
         total, sizes = filled @ belongs, known @ belongs
+    order = np.lexsort(np.round(np.vstack([total, sizes]), 9))  # the signs fall on the same rows, in whatever order
+    total, sizes = total[:, order], sizes[:, order]
     return _Sums(total, sizes, np.sum(sizes, axis=1), np.sum(sizes > 0, axis=1).astype(float))
 
 

@@ -4,8 +4,38 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from promptlab.records import Budget
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Who gets how many calls. ``aside``: what no arm gets, by what it is for; ``needs``: what an arm can use at most.
+
+    ``given`` None: calls are not capped.
+    """
+
+    needs: Mapping[str, int]
+    given: Mapping[str, float | None]
+    aside: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def enough(self) -> int:
+        """The calls with which no arm gets less than it can use."""
+        return sum(self.needs.values()) + sum(self.aside.values())
+
+    @property
+    def short(self) -> list[str]:
+        """The arms that could use more than they get."""
+        return [name for name, each in self.given.items() if each is not None and each < self.needs[name]]
+
+
+def shared(needs: Mapping[str, int], aside: Mapping[str, int], cap: int | None) -> Shares:
+    """The calls of a budget, shared; what is set ``aside`` comes first."""
+    if cap is None:
+        return Shares(needs, dict.fromkeys(needs), aside)
+    return Shares(needs, {**shares(needs, max(0, cap - sum(aside.values())))}, aside)
 
 
 def shares(needs: Mapping[str, float], whole: float) -> dict[str, float]:

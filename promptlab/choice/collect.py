@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from promptlab.choice.arm import Arm, Found, Serving, Setup, Tuning
-from promptlab.choice.curve import Curve, curve
 from promptlab.finished import Run
 from promptlab.hits import hits
 from promptlab.measured import by_variant
@@ -20,11 +18,8 @@ from promptlab.records import Prediction, Variant
 from promptlab.results import as_measured
 from promptlab.spending import spending
 from promptlab.stats.paired import mean
-from promptlab.stats.sample import Array, codes_of
+from promptlab.stats.sample import Array
 from promptlab.tested import tested
-
-AXES = {"bank.k": "demos", "retrieval.k": "passages", "model": "training rows"}
-_ROWS = re.compile(r"tuned-.+-n(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,37 +85,6 @@ def unread(run: Run) -> Array:
     )
 
 
-def curves(run: Run) -> tuple[Curve, ...]:
-    """Score against demos and passages, among the variants that differ from the pick in nothing else."""
-    view, pick = as_measured(run.findings).search.view, picked(run)
-    groups = codes_of([example.group for example in view.dev])
-    made = []
-    for slot, axis in AXES.items():
-        places = {_size(slot, each): v for v, each in enumerate(view.variants) if _alike(each, pick, slot)}
-        whole = {x: v for x, v in places.items() if x is not None and not np.isnan(view.scores[v]).any()}
-        if len(whole) > 1:
-            rows = [view.scores[v] for v in whole.values()]
-            made.append(curve(axis, list(whole), rows, run.findings.seed, groups))
-    return tuple(made)
-
-
-def _alike(one: Variant, other: Variant, slot: str) -> bool:
-    """Whether two variants have a slot and differ in nothing else; an order of one thing is no difference."""
-    if slot not in one.slots or slot not in other.slots:
-        return False
-    order = slot.replace(".k", ".order")
-    apart = {name for name in {*one.slots, *other.slots} if one.slots.get(name) != other.slots.get(name)}
-    return apart <= ({slot, order} if order not in one.slots or order not in other.slots else {slot})
-
-
-def _size(slot: str, variant: Variant) -> float | None:
-    """How much of it: the value, or the rows that a tuned model learned from; None for a model that was not tuned."""
-    if slot != "model":
-        return float(variant.slots[slot])
-    found = _ROWS.fullmatch(str(variant.slots[slot]))
-    return float(found[1]) if found else None
-
-
 def _test(run: Run) -> Array:
     scores: Array = tested(as_measured(run.findings)).scores[run.findings.choice.pick]
     return scores
@@ -158,17 +122,26 @@ def _found(run: Run, variant: Variant) -> Found:
 def _setup(runs: Sequence[Run], paid: Paid) -> Setup:
     """Labels, mining (embedding the corpus is in it) and training, at list price: as if no other arm had asked.
 
-    Where one of the asked models has no price, the sum is not known.
+    Where one of the asked models has no price, or training has none, the sum is not known.
     """
     prepared = runs[0].prepared
-    priced = all(model.price is not None for model in prepared.experiment.asked)
-    search = math.fsum(_listed(run) for run in runs) if priced else None
+    unpriced = [f"the model {name} has no price" for name in _unpriced(runs[0])]
+    search = None if unpriced else math.fsum(_listed(run) for run in runs)
     labelled = len(prepared.rows.dev) + len(prepared.rows.test) + (paid.tuning.rows or 0)
     if int(picked(runs[0]).slots.get("bank.k", 0)) and prepared.task.bank is not None:
         labelled += len(prepared.task.bank.demos)
     labels = None if paid.label_usd is None else labelled * paid.label_usd
-    unpriced = not priced or (paid.tuned and paid.training_usd is None)
-    return Setup(labels, search, paid.training_usd, None, unpriced)
+    if paid.tuned and paid.training_usd is None:
+        unpriced.append("`tune.price.train` is not given")
+    return Setup(labels, search, paid.training_usd, None, tuple(unpriced))
+
+
+def _unpriced(run: Run) -> list[str]:
+    """The models without a price among those that the arm asks: those of its variants, and whoever helps them."""
+    experiment = run.prepared.experiment
+    asked = {str(variant.slots["model"]) for variant in run.findings.search.view.variants}
+    answering = {model.name for model in experiment.models} - asked
+    return [model.name for model in experiment.asked if model.price is None and model.name not in answering]
 
 
 def _listed(run: Run) -> float:
@@ -176,12 +149,13 @@ def _listed(run: Run) -> float:
 
 
 def _update(run: Run, variant: Variant, paid: Paid) -> float | None:
-    """What one change of knowledge takes: training again, or embedding a passage; None where no price is known."""
-    if paid.tuned:
-        return paid.training_usd
+    """What one change of knowledge takes: embedding a passage where there are any, else training a tuned model again.
+
+    None where no price is known.
+    """
     shelf = run.findings.task.shelf
-    if variant.method != "rag" or shelf is None:
-        return 0.0
+    if "rag" not in variant.method or shelf is None:
+        return paid.training_usd if paid.tuned else 0.0
     embedding = shelf.settings.embedding
     if embedding is None or str(variant.slots.get("retrieval.retriever")) in ("bm25", "tfidf"):
         return 0.0

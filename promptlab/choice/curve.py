@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from promptlab.stats.paired import mean, paired, rate_interval
 from promptlab.stats.sample import Array, Codes
+from promptlab.unit import Unit
 
 HELD = 2  # sizes that a fit has to foretell
 BEFORE = 3  # sizes below them that it is made from, at least
@@ -54,13 +55,35 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Points in order of size. ``rising``: the last is above the one before, more than luck. ``note``: why no fit."""
+    """Points in order of size. ``rising``: the last is above the one before, more than luck. ``note``: why no fit.
+
+    ``which``: what the curve follows, where there is a choice of it. ``part``: sizes that were scored on some of the
+    ``rows`` only, with how many; they are no points.
+    """
 
     axis: str
     points: tuple[Point, ...]
     rising: bool = False
     fit: Fit | None = None
     note: str = ""
+    which: str = ""
+    part: tuple[tuple[float, int], ...] = ()
+    rows: int = 0
+
+    @property
+    def name(self) -> str:
+        """The axis, with what the curve follows."""
+        return f"{self.axis} ({self.which})" if self.which else self.axis
+
+    @property
+    def left_out(self) -> str:
+        """The sizes that are no points and why, as a sentence; empty where there are none."""
+        said = [f"{x:g} (after {n:,} of {self.rows:,} dev rows)" for x, n in self.part]
+        return f"Dropped, so not drawn: {', '.join(said)}." if said else ""
+
+    def told(self, unit: Unit) -> str:
+        """The points in one line."""
+        return ", ".join(f"{each.x:g} → {unit.score(each.score)}" for each in self.points)
 
 
 def curve(
@@ -72,7 +95,7 @@ def curve(
     points = tuple(_point(float(x), row, seed, groups) for x, row in zip(xs, values, strict=True))
     rising = len(xs) > 1 and bool(paired(values[-1], values[-2], seed, groups=groups).low > 0)
     fit, note = _fitted(xs, values, seed, groups)
-    return Curve(axis, points, rising, fit, note)
+    return Curve(axis, points, rising, fit, note, rows=values.shape[1])
 
 
 def _point(x: float, row: Array, seed: int, groups: Codes | None) -> Point:
@@ -85,7 +108,8 @@ def _fitted(xs: Array, values: Array, seed: int, groups: Codes | None) -> tuple[
     values, xs = values[xs > 0], xs[xs > 0]
     whole = ~np.isnan(values).any(axis=0) if len(values) else np.zeros(0, bool)
     if len(xs) < BEFORE + HELD:
-        return None, f"no fit: {len(xs)} sizes above 0, and {BEFORE + HELD} are the least that one can be tested on"
+        sizes = f"{len(xs)} size{'s' * (len(xs) != 1)} above 0"
+        return None, f"no fit: {sizes}, and {BEFORE + HELD} are the least that one can be tested on"
     values = values[:, whole]
     if values.shape[1] < 2 or values.min() < 0 or values.max() > 1:
         return None, "no fit: it is made for scores from 0 to 1 on the same rows"

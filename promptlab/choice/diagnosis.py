@@ -37,7 +37,8 @@ def diagnose(seen: Seen, seed: int = 0) -> list[str]:
     """What the figures advise, in sentences; empty where they advise nothing."""
     if int(np.sum(~np.isnan(seen.best))) < FEWEST:
         return []
-    return [*_format(seen), *_retrieval(seen, seed), *_rising(seen.curves)]
+    form = list(_format(seen))
+    return [*form, *_retrieval(seen, seed, form_first=bool(form)), *_rising(seen.curves)]
 
 
 def _format(seen: Seen) -> Iterator[str]:
@@ -46,12 +47,13 @@ def _format(seen: Seen) -> Iterator[str]:
     unread = float(np.nansum(np.where(seen.unread > 0, 1 - seen.best, 0.0)))
     if lost > 0 and unread >= HALF * lost and unread >= 2:
         yield (
-            f"Format: {unread:.0f} of the {lost:.0f} points lost on dev are answers that could not be read. Mend the "
-            "format first (say the form of the answer, or a response_format): that is no case for passages or tuning."
+            f"Format: {100 * unread / lost:.0f} % of what is lost on dev are answers that could not be read "
+            f"({unread:.0f} of {lost:.0f} rows). Mend that first: say the form of the answer, or give a "
+            "response_format; it takes neither passages nor tuning."
         )
 
 
-def _retrieval(seen: Seen, seed: int) -> Iterator[str]:
+def _retrieval(seen: Seen, seed: int, *, form_first: bool) -> Iterator[str]:
     """The closed book against the oracle: whether the answers are in the passages at all, and get read."""
     if seen.closed is None or seen.oracle is None:
         return
@@ -61,11 +63,15 @@ def _retrieval(seen: Seen, seed: int) -> Iterator[str]:
     both = ~np.isnan(seen.oracle - seen.closed)
     closed, oracle = mean(seen.closed[both]), mean(seen.oracle[both])
     ends = f"closed book {100 * closed:.0f}, with the right passages {100 * oracle:.0f} (dev)"
-    if gap.low > 0 and gap.delta >= LOW:
-        yield f"Retrieval: {ends}: what is missing is knowledge, and passages bring it.{_left(seen, seed)}"
-    if 1 - oracle > max(LOW, HALF * (1 - closed)):
-        rest = f"even the right passages leave {100 * (1 - oracle):.0f} points"
-        yield f"Prompt or tuning: {ends}: {rest}. No retriever mends that."
+    brings, rest = gap.low > 0 and gap.delta >= LOW, f"{100 * (1 - oracle):.0f} points"
+    cure = "for prompt or tuning" + (", once the format is mended" if form_first else "")
+    unused = 1 - oracle > max(LOW, HALF * (1 - closed))
+    if brings:
+        knows = f"what is missing is knowledge, and passages bring it: {100 * gap.delta:.0f} points."
+        lost = f" The other {rest} are lost with the right passages, too, and are {cure}." if unused else ""
+        yield f"Retrieval: {ends}: {knows}{_left(seen, seed)}{lost}"
+    elif unused:
+        yield f"Prompt or tuning: {ends}: even the right passages leave {rest}, {cure}. No retriever mends that."
     elif gap.low <= 0 and 1 - closed <= LOW:
         yield f"No retrieval: {ends}: there is little that passages could bring."
 
@@ -77,7 +83,7 @@ def _left(seen: Seen, seed: int) -> str:
     gap = paired(seen.oracle, seen.rag, seed)
     if gap.n < FEWEST or gap.low <= 0:
         return ""
-    return f" The retriever still costs {100 * gap.delta:.0f} points of them."
+    return f" What the retriever finds still costs {100 * gap.delta:.0f} points of them."
 
 
 def _rising(curves: Sequence[Curve]) -> Iterator[str]:
@@ -85,5 +91,5 @@ def _rising(curves: Sequence[Curve]) -> Iterator[str]:
         if curve.rising:
             first, last = curve.points[-2:]
             cure = "more training rows" if curve.axis == "training rows" else "more of them, or tuning"
-            seen = f"{100 * first.score:.0f} at {first.x:g}, {100 * last.score:.0f} at {last.x:g}"
-            yield f"More data: still rising in {curve.axis} ({seen}): {cure} may pay."
+            seen = f"{100 * first.score:.0f} at {first.x:g}, {100 * last.score:.0f} at {last.x:g} on dev"
+            yield f"More data: still rising in {curve.name}, {seen}: {cure} may pay."

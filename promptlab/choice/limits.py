@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from promptlab.choice.arm import Arm
-from promptlab.choice.costs import Use
+from promptlab.choice.costs import Use, lacking, served
 from promptlab.experiment.choose import MARGIN, Choose
 from promptlab.stats.paired import Interval
 from promptlab.unit import Unit
@@ -38,8 +39,9 @@ def too_dear(arm: Arm, limits: Limits) -> list[str]:
     if limits.p95_ms is not None:
         found += _above("p95", arm.serving.p95_ms, limits.p95_ms, " ms", "no waiting time was measured")
     if limits.usd_per_1k is not None:
-        each = None if arm.serving.usd is None else 1000 * arm.serving.usd
-        found += _above("usd_per_1k", each, limits.usd_per_1k, "", "no price is given")
+        each = served(arm, limits.use)
+        why = "" if each is not None else lacking(arm, limits.use)[0]
+        found += _above("usd_per_1k", None if each is None else 1000 * each, limits.usd_per_1k, "", why)
     if limits.probe and arm.tuned:
         found += _forgetting(arm)
     return found
@@ -49,15 +51,26 @@ def below_target(score: float, interval: Interval, limits: Limits, unit: Unit) -
     """Why a score is not shown to reach the target: its 95 % interval must lie above it."""
     if limits.target is None or interval.low >= limits.target:
         return []
+    if math.isnan(interval.low):
+        return [f"so few test rows cannot show that it reaches the target {unit.score(limits.target)}"]
     word = "is below" if interval.high < limits.target else "is not shown to reach"
     span = f"{unit.score(score)} [{unit.bound(interval.low)}, {unit.bound(interval.high)}]"
-    return [f"{span} {word} the target {unit.score(limits.target)}"]
+    above = "" if interval.high < limits.target else " (its interval must lie above it)"
+    return [f"test score {span} {word} the target {unit.score(limits.target)}{above}"]
 
 
 def _above(name: str, value: float | None, limit: float, unit: str, unknown: str) -> list[str]:
     if value is None:
-        return [f"{name} is not known ({unknown}), and its limit is {limit:g}{unit}"]
-    return [f"{name} {value:.4g}{unit} is above {limit:g}{unit}"] if value > limit else []
+        return [f"{name} is not known ({unknown}), and its limit is {_figure(limit)}{unit}"]
+    if value <= limit:
+        return []
+    said, most = _figure(value), _figure(limit)
+    return [f"{name} {said if said != most else f'{value:,.10g}'}{unit} is above {most}{unit}"]
+
+
+def _figure(value: float) -> str:
+    """Two thousand as 2,000, and small ones in four digits."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def _forgetting(arm: Arm) -> list[str]:

@@ -6,16 +6,15 @@ import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from promptlab.folder import ARM
 from promptlab.reads import rows_hash
 from promptlab.records import Example
 from promptlab.write import write_text
 
-MARK = "arm.json"
-
 
 def mark(folder: Path, choice: str, arm: str) -> None:
-    """Say in a run's folder which choice it is an arm of."""
-    write_text(folder / MARK, json.dumps({"choice": choice, "arm": arm}) + "\n")
+    """Say in a run's folder which choice it is an arm of; empty: of one that is not made yet."""
+    write_text(folder / ARM, json.dumps({"choice": choice, "arm": arm}) + "\n")
 
 
 def readings(project: Path, test: Sequence[Example], ours: Collection[str], runs: Path) -> int:
@@ -31,6 +30,6 @@ def readings(project: Path, test: Sequence[Example], ours: Collection[str], runs
 def _choice(folder: Path, run: str) -> str:
     """The choice that a run was an arm of; else the run itself."""
     try:
-        return str(json.loads((folder / MARK).read_text(encoding="utf-8"))["choice"])
+        return str(json.loads((folder / ARM).read_text(encoding="utf-8"))["choice"])
     except (OSError, ValueError, KeyError, TypeError):
         return run

@@ -3,146 +3,111 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from promptlab.choice.rule import Choice, Judged, order
+from promptlab.choice.prices import basis, dearer, least, whole
+from promptlab.choice.rule import Choice, Judged, Verdict
+from promptlab.choice.undecided import by_more, held, listed, margin, rows, ruled_out, undecided
+from promptlab.reads import MOST_READS
+from promptlab.stats.paired import mean
 
 
 def sentences(choice: Choice) -> list[str]:
-    """The choice and why; then what "cheapest" was taken to mean, and what qualifies the claim."""
-    return [_decision(choice), *_basis(choice), *_claims(choice)]
+    """The choice and why; who keeps which limit not; what "cheaper" was taken to mean, and what qualifies the claim."""
+    return [*_decision(choice), *_outside(choice), *basis(choice), *_claims(choice)]
 
 
 def reason(choice: Choice, judged: Judged) -> str:
-    """Why an arm has its verdict."""
+    """Why an arm has its verdict, and what it costs in all where that is known."""
+    cost = whole(choice, judged)
+    said = _reason(choice, judged)
+    return f"{said}; {cost}" if cost and cost not in said else said
+
+
+def legend(choice: Choice) -> list[str]:
+    """What the verdicts in a choice mean, those that do not say it themselves."""
+    best = f"{choice.best} ({choice.reference})"
+    meaning: Mapping[Verdict, str] = {
+        "until then": "what to take until more rows decide",
+        "eligible": f"shown to be as good as {best}, but not the cheapest",
+        "open": f"neither shown to be as good as {best}, nor worse",
+        "worse": f"worse than {best}{by_more(choice)}",
+        "outside": "does not keep the limits",
+    }
+    seen = {each.verdict for each in choice.judged}
+    return [f"{verdict} = {said}" for verdict, said in meaning.items() if verdict in seen]
+
+
+def _reason(choice: Choice, judged: Judged) -> str:
     if judged.outside:
         return "outside the limits: " + "; ".join(judged.outside)
     if judged.bound is not None and math.isnan(judged.bound.low):
-        return f"{judged.bound.n} rows are too few to tell anything"
-    held = _held(choice, judged)
-    margin = choice.unit.points(choice.limits.margin)[1:]
+        return f"{judged.bound.n} row{' is' if judged.bound.n == 1 else 's are'} too few to tell anything"
+    beside = held(choice, judged)
     if judged.failed:
-        return f"{held}, but rows on which calls failed could turn that"
-    if judged.verdict == "eligible":
-        return f"{held}, but {_dearer(choice, judged)}"
-    return {
-        "chosen": lambda: f"{held}; {_least(choice, judged)}",
-        "until then": lambda: f"{held}; not decided against {_listed(choice.rivals)}",
-        "worse": lambda: f"{held}: worse than the best on dev by more than {margin}",
-        "open": lambda: f"{held}: not shown to be within {margin} of the best on dev, nor shown not to be",
-    }[judged.verdict]()
+        return f"{beside}, but rows on which calls failed could turn that"
+    told = {
+        "chosen": lambda: f"{beside}; {least(choice, judged)}",
+        "until then": lambda: f"{beside}; not decided yet against {listed(choice.rivals)}",
+        "worse": lambda: f"{beside}: worse than {choice.best}{by_more(choice)}",
+        "open": lambda: f"{beside}: neither shown to be as good as {choice.best}, nor worse{by_more(choice)}",
+        "eligible": lambda: f"{beside}, but {dearer(choice, judged)}",
+    }
+    return told[judged.verdict]()
 
 
-def _held(choice: Choice, judged: Judged) -> str:
-    """The arm beside the reference, in figures."""
-    if judged.bound is None:
-        return "the best on dev"
-    gap = f"{choice.unit.points(judged.bound.delta)}{choice.unit.span(judged.bound.low, judged.bound.high)}"
-    return f"against {choice.reference} {gap}"
-
-
-def _decision(choice: Choice) -> str:
+def _decision(choice: Choice) -> list[str]:
     if choice.name is None:
-        return _nothing(choice)
-    pick = choice.of(choice.name)
+        return [_nothing(choice)]
     if not choice.decided:
-        best = "the best on dev" if pick.bound is None else f"within the margin of {choice.reference}, the best on dev"
-        return f"Not decided: {_undecided(choice)}{_rows(choice)} Until then {choice.name}: it is {best}."
-    margin = choice.unit.points(choice.limits.margin)[1:]
+        return undecided(choice)
+    pick = choice.of(choice.name)
     if pick.bound is None:
-        others = len([each for each in choice.judged if not each.outside]) - 1
-        if not others:
-            return f"Choice: {choice.name}: no other arm keeps the limits."
-        dearer = " Those as good cost more." if any(each.verdict == "eligible" for each in choice.judged) else ""
-        none = f"no arm is better by {margin} or more, and no cheaper one is as good"
-        return f"Choice: {choice.name}: the best on dev; on test {none}.{dearer}"
+        if all(each.outside for each in choice.judged if each is not pick):
+            return [f"Choice: {choice.name}, for no other arm keeps the limits."]
+        return [f"Choice: {choice.name}, {choice.best}. On test {'; '.join(ruled_out(choice, told=True))}."]
     close = f"at worst {choice.unit.points(-pick.bound.low)[1:]} below" if pick.bound.low < 0 else "not below"
-    return (
-        f"Choice: {choice.name}: {close} {choice.reference}, the best on dev "
-        f"({_held(choice, pick)}, margin {margin}), and {_least(choice, pick)}."
+    beside = f"({held(choice, pick)}, margin {margin(choice)})"
+    first = (
+        f"Choice: {choice.name}. It is {close} {choice.reference}, {choice.best} {beside}, and {least(choice, pick)}."
     )
+    others = ruled_out(choice)
+    return [first, *([f"Of the others, {'; '.join(others)}."] if others else [])]
 
 
 def _nothing(choice: Choice) -> str:
-    within = [each.arm.name for each in choice.judged if not each.outside]
+    within = [each for each in choice.judged if not each.outside]
     if not within:
         return "Not decided: no arm keeps the limits."
-    worse = (
-        f"{_listed(within)} keep{'s' * (len(within) == 1)} the limits, and none is shown as good as {choice.reference}"
-    )
-    return f"Not decided: {worse}.{_rows(choice)}"
+    one, names = len(within) == 1, listed([each.arm.name for each in within])
+    if all(each.verdict == "worse" for each in within):
+        shown = f"{'is' if one else 'all are'} worse than"
+    else:
+        shown = f"{'is not' if one else 'none is'} shown to be as good as"
+    best = f"{choice.reference}, {choice.best}, which does not keep them"
+    return f"Not decided: {names} {'keeps' if one else 'keep'} the limits, and {shown} {best}.{rows(choice)}"
 
 
-def _undecided(choice: Choice) -> str:
-    pick, cost = choice.name, order(choice.basis, choice.limits)
-    margin = choice.unit.points(choice.limits.margin)[1:]
-    told = []
-    for name in choice.rivals:
-        rival = choice.of(name)
-        if rival.bound is None or rival.failed:
-            told.append(f"failed calls could turn how {name} compares")
-        elif cost(rival) > cost(choice.of(pick or choice.reference)):
-            told.append(f"{name} may be better than {pick} by {margin} or more ({_held(choice, rival)})")
-        else:
-            as_good = f"{name}, which is cheaper, may be as good as {choice.reference}"
-            told.append(f"{as_good}, or worse by {margin} or more ({_held(choice, rival)})")
-    return "; ".join(told) + "."
-
-
-def _rows(choice: Choice) -> str:
-    if choice.rows is None:
-        return ""
-    known = [choice.of(name).bound for name in choice.rivals]
-    have = max((bound.n for bound in known if bound is not None), default=0)
-    return f" About {choice.rows:,} test rows would tell if they are equal; there are {have:,}."
-
-
-def _least(choice: Choice, judged: Judged) -> str:
-    """What puts an arm in front, with the dollars where they are known."""
-    use = choice.limits.use
-    if choice.basis == "total" and judged.total is not None and use.per_month:
-        span = f"{use.months:g} months at {use.per_month:,.0f} calls a month"
-        return f"of those as good it costs the least: {_usd(judged.total)} for {span}"
-    if choice.basis == "call" and judged.arm.serving.usd is not None:
-        return f"of those as good it costs the least a call: {_usd(1000 * judged.arm.serving.usd)} for 1,000"
-    return "of those as good it has the fewest moving parts"
-
-
-def _dearer(choice: Choice, judged: Judged) -> str:
-    chosen = choice.of(choice.name or "")
-    if choice.basis == "total" and judged.total is not None and chosen.total is not None:
-        more = judged.total - chosen.total
-        if more > 0:
-            return f"it costs {_usd(more)} more than {choice.name}"
-    return f"it {'costs more a call' if choice.basis == 'call' else 'has more moving parts'} than {choice.name}"
-
-
-def _basis(choice: Choice) -> Iterator[str]:
-    if choice.basis == "parts":
-        yield (
-            "Cheaper means fewer moving parts here (prompt < demos < rag < fine-tuned < both): all cost the same, or "
-            "something has no price, and nothing is guessed."
-        )
-    elif choice.basis == "call":
-        yield "Cheaper means a call here, setup not counted: no volume_per_month is given."
+def _outside(choice: Choice) -> Iterator[str]:
+    for each in choice.judged:
+        if each.outside:
+            yield f"{each.arm.name} is outside the limits: {'; '.join(each.outside)}."
 
 
 def _claims(choice: Choice) -> Iterator[str]:
-    for each in choice.judged:
-        if each.arm.tuned and len(each.arm.seeds) < 2:
-            yield f"{each.arm.name} was tuned once: what is said of it is said of this model, not of tuning."
-        elif each.arm.tuned:
-            yield f"{each.arm.name} was tuned with {len(each.arm.seeds)} seeds, and its bounds hold for another one."
+    tuned = [each.arm for each in choice.judged if each.arm.tuned]
+    once = [arm.name for arm in tuned if len(arm.seeds) < 2]
+    if len(once) == 1:
+        yield f"{once[0]} was tuned once: what is said of it is said of this model, not of tuning."
+    elif once:
+        yield f"{listed(once)} were tuned once: what is said of them is said of these models, not of tuning."
+    for arm in tuned:
+        if len(arm.seeds) > 1:
+            scores = ", ".join(choice.unit.score(mean(each)) for each in arm.seeds)
+            yield (
+                f"{arm.name} was tuned with {len(arm.seeds)} seeds ({scores} on test): its score is the mean of "
+                f"{len(arm.seeds)} seeds, its p95 that of all their answers, and its bounds hold for another seed."
+            )
     if choice.reads > 1:
-        yield (
-            f"These test rows have been read {choice.reads} times by now; the bounds are wider for it"
-            f"{': bring new rows' if choice.reads > 5 else ''}."
-        )
-
-
-def _listed(names: tuple[str, ...] | list[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def _usd(value: float) -> str:
-    return f"${value:,.2f}" if value >= 0.01 or value == 0 else f"${value:.2g}"
+        new = " Bring new rows." if choice.reads > MOST_READS else ""
+        yield f"These test rows have been read {choice.reads} times by now; the bounds are wider for it.{new}"

@@ -75,6 +75,13 @@ class Choice:
         """An arm, judged. KeyError: there is none."""
         return {each.arm.name: each for each in self.judged}[name]
 
+    @property
+    def best(self) -> str:
+        """What the reference is, in words: an arm that is too slow or too dear may be better on dev."""
+        base = self.of(self.reference).arm
+        other = best_on_dev([each.arm for each in self.judged])
+        return "the best on dev" if other is base else "the best on dev inside the limits"
+
 
 def reference_of(arms: Sequence[Arm], limits: Limits) -> str:
     """The arm that the others are held against: the best on dev of those that are neither too dear nor too slow."""
@@ -99,16 +106,16 @@ def rule(
     if base is None:
         raise ValueError(f"there is no arm {reference!r}")
     unit = unit_of([arm.scores for arm in arms])
-    others = [arm for arm in arms if arm is not base]
+    others = sorted((arm for arm in arms if arm is not base), key=lambda arm: arm.name)
     found = dict(
         zip(
             (arm.name for arm in others),
-            _bounds(others, base, limits, (weights, groups, seed, reads, flips)),
+            (_within(each, unit) for each in _bounds(others, base, limits, (weights, groups, seed, reads, flips))),
             strict=True,
         )
     )
     judged = [_judged(arm, base, found.get(arm.name), limits, (weights, groups, seed, unit)) for arm in arms]
-    basis = _basis([each.arm for each in judged if not each.outside], limits)
+    basis = _basis([each.arm for each in judged if not each.outside and not _worse(each, limits.margin)], limits)
     return _chosen(judged, base, limits, (basis, unit, reads))
 
 
@@ -124,6 +131,13 @@ def _bounds(
     spread = [_spread(arm, base) for arm in arms]
     made = bounds(differences, limits.margin, seed, groups=groups, spread=spread, level=level, flips=flips)
     return [Bound(b.n, b.delta, b.low, b.high, reread(b.p, reads), b.psi) for b in made]
+
+
+def _within(bound: Bound, unit: Unit) -> Bound:
+    """No two rates are further apart than 1."""
+    if not unit.rate:
+        return bound
+    return replace(bound, low=float(np.clip(bound.low, -1, 1)), high=float(np.clip(bound.high, -1, 1)))
 
 
 def _spread(arm: Arm, base: Arm) -> tuple[float, int]:
@@ -157,7 +171,10 @@ def _turned(arm: Arm, base: Arm, margin: float, weights: Array | None) -> bool:
 
 
 def _basis(arms: Sequence[Arm], limits: Limits) -> Basis:
-    """Dollars over all months, dollars a call without a volume; moving parts where a price lacks, or all are alike."""
+    """Dollars over all months, dollars a call without a volume; moving parts where a price lacks, or all are alike.
+
+    Only arms that may be taken count: what an arm costs that is shown to be worse does not matter.
+    """
     costs = [total(arm, limits.use) if limits.use.per_month else per_call(arm, limits.use) for arm in arms]
     if None in costs or len(set(costs)) < 2:
         return "parts"
@@ -185,7 +202,7 @@ def _chosen(judged: Sequence[Judged], base: Arm, limits: Limits, how: tuple[Basi
         each.arm.name: _verdict(each, pick, limits, open_=bool(rivals)) for each in judged
     }
     told = tuple(replace(each, verdict=verdicts[each.arm.name]) for each in judged)
-    asked = rivals if pick else [each for each in within if not each.eligible]
+    asked = rivals if pick else [each for each in within if not each.eligible and not _worse(each, limits.margin)]
     return Choice(
         pick.arm.name if pick else None,
         pick is not None and not rivals,

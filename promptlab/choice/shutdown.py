@@ -1,4 +1,4 @@
-"""The day on which a model ends, as far as doctor was told by its endpoint."""
+"""The day on which a model ends, as far as its endpoint says so: to doctor once, or in the list of its models now."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 FACT = "shutdown_date"
 
 
-def shutdown(model_id: str, examined: Mapping[str, Any]) -> str:
-    """The ISO date; empty where there is none, or doctor was never asked. ``examined``: what ``capabilities.of`` gives.
+def shutdown(model_id: str, examined: Mapping[str, Any], listed: Mapping[str, Mapping[str, Any]] | None = None) -> str:
+    """The ISO date, the earliest of several; empty where nobody says one.
 
-    A tuned model (`ft:BASE:…`) ends with its base at the latest.
+    ``examined``: what ``capabilities.of`` gives; ``listed``: what ``endpoint.cards.asked`` does. A tuned model
+    (`ft:BASE:…`) ends with its base at the latest.
     """
     base = model_id.split(":")[1] if model_id.startswith("ft:") and model_id.count(":") else ""
     days = []
-    for models in examined.values():
-        for name in (model_id, base):
-            facts = models.get(name, {}).get("facts", {})
-            days += [str(each[FACT])[:10] for each in facts.values() if each.get(FACT)]
+    for name in (model_id, base):
+        facts = [fact for models in examined.values() for fact in models.get(name, {}).get("facts", {}).values()]
+        days += [str(each[FACT])[:10] for each in (*facts, (listed or {}).get(name, {})) if each.get(FACT)]
     return min(days, default="")

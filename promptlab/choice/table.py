@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from promptlab.choice.break_even import break_even, when
+from promptlab.choice.break_even import BreakEven, between, too_late, when
+from promptlab.choice.costs import served
 from promptlab.choice.reason import reason
 from promptlab.choice.rule import Choice, Judged
 from promptlab.predictions import rounded
@@ -25,8 +26,12 @@ def columns() -> list[str]:
     """The columns of choice.csv, in order.
 
     ``delta`` and its bounds are against the best arm on dev: one-sided at 95 %, for all arms together; ``p_adjusted``
-    is that of "worse by the margin or more". Tokens are per answer. ``break_even_calls``: from how many answers on the
-    arm is cheaper than the best on dev.
+    is that of "worse by the margin or more". Tokens are per answer; ``usd_per_1k`` has hosting in it where the volume
+    is known. Of several tuning seeds, scores are means over them, waiting times and tokens those of all their
+    answers, and ``invalid`` and ``error`` count those.
+    ``break_even_calls``: the number of calls at which the arm and the best on dev have cost the same, hosting and
+    changes of knowledge included, and ``break_even_date`` the day of it; ``reason`` says which of them is cheaper
+    before, or that one always is. Empty = there is no such point, or a price is missing.
     """
     return list(COLUMNS)
 
@@ -61,21 +66,21 @@ def _row(choice: Choice, each: Judged, today: date) -> dict[str, Any]:
         "update_usd": arm.update_usd,
         "model_shutdown": arm.shutdown,
         "verdict": each.verdict,
-        "reason": reason(choice, each),
-        **_served(each),
+        "reason": _reason(choice, each, today),
+        **_served(choice, each),
         **_tuned(each),
         **_break_even(choice, each, today),
     }
     return {name: rounded(value) if isinstance(value, float) else value for name, value in row.items()}
 
 
-def _served(each: Judged) -> Mapping[str, Any]:
-    serving = each.arm.serving
+def _served(choice: Choice, each: Judged) -> Mapping[str, Any]:
+    serving, usd = each.arm.serving, served(each.arm, choice.limits.use)
     return {
         "tokens_in": serving.tokens_in,
         "tokens_cached": serving.tokens_cached,
         "tokens_out": serving.tokens_out,
-        "usd_per_1k": None if serving.usd is None else 1000 * serving.usd,
+        "usd_per_1k": None if usd is None else 1000 * usd,
         "latency_p50_ms": serving.p50_ms,
         "latency_p95_ms": serving.p95_ms,
         "setup_usd": each.arm.setup.usd,
@@ -97,13 +102,26 @@ def _tuned(each: Judged) -> Mapping[str, Any]:
 
 def _break_even(choice: Choice, each: Judged, today: date) -> Mapping[str, Any]:
     """Against the reference; empty where a price is missing, and for the reference itself."""
-    arm, other = each.arm, choice.of(choice.reference).arm
-    prices = arm.setup.usd, arm.serving.usd, other.setup.usd, other.serving.usd
-    setup, usd, other_setup, other_usd = prices
-    if arm is other or setup is None or usd is None or other_setup is None or other_usd is None:
+    found = against(choice, each)
+    if found is None or found.calls is None:
         return {}
-    found = break_even(setup, usd, other_setup, other_usd)
-    if found is None:
-        return {}
-    use = choice.limits.use
-    return {"break_even_calls": str(found), "break_even_date": when(found, use.per_month, today, arm.shutdown)}
+    per_month, shutdown = choice.limits.use.per_month, each.arm.shutdown
+    day = None if too_late(found, per_month, today, shutdown) else when(found, per_month, today)
+    return {"break_even_calls": round(found.calls), "break_even_date": day.isoformat() if day else None}
+
+
+def _reason(choice: Choice, each: Judged, today: date) -> str:
+    """Why it has its verdict, what it costs in all, and when it is the cheaper one."""
+    found, shutdown = against(choice, each), each.arm.shutdown
+    said = [reason(choice, each)]
+    if found is not None:
+        late = too_late(found, choice.limits.use.per_month, today, shutdown)
+        end = f", which is past the end of its model ({shutdown[:10]})" if late else ""
+        said.append(found.against(choice.reference) + end)
+    return "; ".join(said)
+
+
+def against(choice: Choice, each: Judged) -> BreakEven | None:
+    """When an arm is cheaper than the reference; None for the reference itself, and where a price is missing."""
+    other = choice.of(choice.reference).arm
+    return None if each.arm is other else between(each.arm, other, choice.limits.use)

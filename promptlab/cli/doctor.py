@@ -57,7 +57,7 @@ def doctor(
     else:
         visits = [visit.of_engine(model)]
     project, out, reports = _project(loaded), console(error=as_json), []
-    for report in visit.examined(visits, context):
+    for report in visit.examined(visits, context, project and project / "tuned"):
         reports.append(report)
         kept = _keep(project, report)
         if not as_json:
@@ -81,13 +81,9 @@ def _exclusive(base_url: str | None, api_key_env: str) -> None:
 
 def _project(experiment: Experiment | None) -> Path | None:
     """The folder in which findings are kept; None where there is no project: to look at an endpoint begins none."""
-    from promptlab.folder import PROJECT, project_of
+    from promptlab.folder import begun, project_of
 
-    if experiment is not None:
-        return project_of(experiment.path)
-    found = project_of(Path("here").absolute())
-    marks = (PROJECT, ".git", "pyproject.toml")
-    return found if any((found.parent / mark).exists() for mark in marks) else None
+    return begun() if experiment is None else project_of(experiment.path)
 
 
 def _keep(project: Path | None, report: Report) -> str:

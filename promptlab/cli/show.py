@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -63,11 +64,12 @@ def verdict_lines(run: Run) -> list[str]:
     lines.append(f"{took}; what is known already is never asked again.")
     own = f"{experiment.folder / 'results.csv'} and " if run.whole else ""
     pick = run.winner.variant.id
+    sets = "".join(f" --set {shlex.quote(each)}" for each in experiment.overrides)
     lines.append(f"Tables: {own}{run.folder}")
     lines.append(f"Page: {run.folder / 'report.html'}")
     return [
         *lines,
-        f"Look: promptlab render {experiment.path} --variant {pick} · promptlab compare {run.folder}",
+        f"Look: promptlab render {experiment.path}{sets} --variant {pick} · promptlab compare {run.folder}",
         f"Take: promptlab export {run.folder} --to python",
     ]
 

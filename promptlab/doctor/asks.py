@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from promptlab.doctor.chart import Body, Chart
+from promptlab.endpoint.listing import models
 from promptlab.tokens import estimate
 
 BUDGET = 2000
@@ -194,10 +195,9 @@ def _embeddings(chart: Chart) -> Body:
 
 def embedding_model(chart: Chart) -> str:
     """A listed model that is named after embeddings, else the model itself."""
-    listed = chart.json("/models")
-    rows = listed.get("data") if isinstance(listed, dict) else None
-    names = [each.get("id") for each in rows if isinstance(each, dict)] if isinstance(rows, list) else []
-    return next((each for each in names if isinstance(each, str) and "embed" in each.lower()), chart.model)
+    answer = chart.looked.get("/models")
+    names = models(answer.body) if answer is not None and answer.status == 200 else ()
+    return next((each for each in names if "embed" in each.lower()), chart.model)
 
 
 FIRST = Ask("plain", _plain, ("temperature", "max_tokens", "system"))

@@ -9,6 +9,7 @@ from typing import Any
 
 from promptlab.endpoint.client import Answer
 from promptlab.endpoint.fault import Fault
+from promptlab.endpoint.listing import cards
 from promptlab.records import Completion
 
 Body = Mapping[str, Any]
@@ -123,7 +124,5 @@ class Chart:
     @property
     def card(self) -> Mapping[str, Any]:
         """The model's own entry in /models."""
-        listed = self.json("/models")
-        rows = listed.get("data") if isinstance(listed, dict) else listed
-        found = [each for each in rows if isinstance(each, dict)] if isinstance(rows, list) else []
-        return next((each for each in found if each.get("id") == self.model), {})
+        answer = self.looked.get("/models")
+        return cards(answer.body).get(self.model, {}) if answer is not None and answer.status == 200 else {}

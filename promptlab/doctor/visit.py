@@ -91,8 +91,11 @@ def of_engine(model: str | None) -> Visit:
     return Visit(Model(name, Endpoint(f"embedded@{VERSION}"), name), {})
 
 
-def examined(visits: Sequence[Visit], context: int = 0) -> Iterator[Report]:
-    """The reports, one model after the other. Raises EndpointUnusable where one cannot be asked at all."""
+def examined(visits: Sequence[Visit], context: int = 0, tuned: Path | None = None) -> Iterator[Report]:
+    """The reports, one model after the other; ``tuned`` is the folder of the embedded engine's tuned models.
+
+    Raises EndpointUnusable where one cannot be asked at all.
+    """
     with ExitStack() as stack:
         engine = ""
         for each in visits:
@@ -101,7 +104,9 @@ def examined(visits: Sequence[Visit], context: int = 0) -> Iterator[Report]:
             if endpoint.embedded:
                 if not engine:
                     from promptlab.embedded.server import Server
+                    from promptlab.embedded.tuned import SHELF
 
+                    SHELF.keep_in(tuned)
                     engine = stack.enter_context(Server()).base_url
                 url = engine
             yield asyncio.run(examine(Patient(each.model, url, _key(endpoint), each.params, context)))

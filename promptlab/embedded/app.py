@@ -190,6 +190,8 @@ def app(files: Files | None = None, pace: float = 0.0) -> web.Application:
             return _json(error.body(), error.status)
         except web.HTTPException as error:
             return _json(_refused(error, request).body(), error.status)
+        except ConnectionError:  # whoever asked went away in the middle: nobody hears the answer
+            return _json(ApiError("The body ended early.").body(), 400)
 
     made = web.Application(client_max_size=_LARGEST_BODY, middlewares=[in_openai_shape])
     made.router.add_get("/v1/models", _models)

@@ -22,10 +22,9 @@ _FIELD = re.compile(
     r" _-]{0,28}[A-Za-z])?)(?:\s*#?\d{1,4})?(?:\*\*)?\s*[:\uff1a](?:\*\*)?(?:\s+(?P<value>.*))?$"
 )
 _ONE_LINE = re.compile(r"\s(?P<name>[A-Z][a-z]{1,14}):(?=\s|$)")
-_XML = re.compile(r"<(?P<name>[A-Za-z_]{1,20})>\s*(?P<value>[^<]*?)\s*</(?P=name)>")
-_ARROW = re.compile(
-    r"^\s*(?:[-*\u2022]\s+)?[\"'\u201c]?(?P<input>\S.*?)[\"'\u201d]?\s*(?:->|=>|\u2192|\u21d2)\s*(?P<output>.*)$"
-)
+_XML = re.compile(r"<(?P<name>[A-Za-z_]{1,20})>(?P<value>[^<]*)</(?P=name)>")
+_ARROW = re.compile("->|=>|\u2192|\u21d2")
+_BULLET = re.compile(r"[-*\u2022]\s+(?=\S)")
 _EXAMPLE = re.compile(
     r"^\s*(?:#{1,4}\s*|\*\*)?(?:<?/?examples?>?|demonstrations?|shots?)\s*#?\d{0,4}(?:\*\*)?\s*:?(?:\*\*)?\s*$", re.I
 )
@@ -86,7 +85,7 @@ def _spread(text: str) -> list[str]:
 
     def as_field(match: re.Match[str]) -> str:
         known = _kind(match["name"])
-        return f"\n{match['name']}: {match['value']}\n" if known else match.group()
+        return f"\n{match['name']}: {match['value'].strip()}\n" if known else match.group()
 
     lines: list[str] = []
     for line in _XML.sub(as_field, text).splitlines():
@@ -113,16 +112,32 @@ def _classified(lines: list[str]) -> list[_Line]:
 def _arrows(text: str) -> Fields | None:
     """``text -> label`` lines; an empty right side on the last of them is the open input."""
     lines = text.splitlines()
-    matches = [(i, match) for i, line in enumerate(lines) if (match := _ARROW.match(line))]
-    if len(matches) < 2:
+    pairs = [(i, pair) for i, line in enumerate(lines) if (pair := _pair(line))]
+    if len(pairs) < 2:
         return None
-    demos = [Demo(m["input"].strip(), m["output"].strip()) for _, m in matches if m["output"].strip()]
-    last_place, last = matches[-1]
-    query = None if last["output"].strip() else last["input"].strip()
+    demos = [Demo(*pair) for _, pair in pairs if pair[1]]
+    last_place, (asked, answer) = pairs[-1]
+    query = None if answer else asked
     if query is None:
         after = "\n".join(lines[last_place + 1 :]).strip()
         query = after or None
-    return Fields("\n".join(lines[: matches[0][0]]), tuple(demos), query, not last["output"].strip())
+    return Fields("\n".join(lines[: pairs[0][0]]), tuple(demos), query, not answer)
+
+
+def _pair(line: str) -> tuple[str, str] | None:
+    """What stands left and right of the first arrow that something stands left of, without bullet and quotes."""
+    for arrow in _ARROW.finditer(line):
+        left = line[: arrow.start()].strip()
+        bullet = _BULLET.match(left)
+        left = left[bullet.end() :] if bullet else left
+        if not left:
+            continue
+        if left[0] in "\"'\u201c" and left[1:2].strip():
+            left = left[1:]
+        if left[-1] in "\"'\u201d" and len(left) > 1:
+            left = left[:-1]
+        return left.strip(), line[arrow.end() :].strip()
+    return None
 
 
 class _Reader:

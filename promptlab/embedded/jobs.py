@@ -8,128 +8,24 @@ import json
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
-from promptlab.embedded.checks import ApiError, integer, no_model, text, wrong
+import numpy as np
+from numpy.typing import NDArray
+
+from promptlab.embedded.checks import ApiError
 from promptlab.embedded.engine import MODELS
 from promptlab.embedded.files import Files
+from promptlab.embedded.job import Job, read_job
 from promptlab.embedded.pages import page
 from promptlab.embedded.tuned import SHELF
-from promptlab.embedded.tuning import Flawed, Lesson, Row, epochs, lesson, made, read_rows
-from promptlab.embedded.vectors import EMBEDDERS
+from promptlab.embedded.tuning import Flawed, Lesson, Row, epochs, lesson, loss, made, read_rows
 
 ENDED = ("succeeded", "failed", "cancelled")
-METHODS = ("supervised", "dpo")
 _MOST_LISTED = 100
 _COST = 16 * 2**10  # bytes that a job itself may take
-_MOST_EPOCHS = 50
 _KEPT = 3  # checkpoints: the last ones, as OpenAI keeps them
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A job at one moment; ``events`` and ``checkpoints`` grow, oldest first."""
-
-    id: str
-    model: str
-    method: str
-    file: str
-    valid: str | None
-    seed: int
-    epochs: int
-    asked: Mapping[str, Any]
-    suffix: str
-    metadata: Mapping[str, str] | None
-    created: int
-    status: str = "validating_files"
-    finished: int | None = None
-    tokens: int | None = None
-    tuned: str | None = None
-    results: tuple[str, ...] = ()
-    error: Mapping[str, Any] | None = None
-    events: list[dict[str, Any]] = field(default_factory=list)
-    checkpoints: list[dict[str, Any]] = field(default_factory=list)
-
-    def body(self) -> dict[str, Any]:
-        """The job as OpenAI's JSON."""
-        used = {"n_epochs": self.epochs, "batch_size": 1, "learning_rate_multiplier": 1.0, **self.asked}
-        used["n_epochs"] = self.epochs
-        return {
-            "object": "fine_tuning.job",
-            "id": self.id,
-            "model": self.model,
-            "created_at": self.created,
-            "finished_at": self.finished,
-            "fine_tuned_model": self.tuned,
-            "organization_id": "promptlab",
-            "result_files": list(self.results),
-            "status": self.status,
-            "validation_file": self.valid,
-            "training_file": self.file,
-            "hyperparameters": used,
-            "method": {"type": self.method, self.method: {"hyperparameters": used}},
-            "trained_tokens": self.tokens,
-            "error": self.error,
-            "seed": self.seed,
-            "user_provided_suffix": self.suffix or None,
-            "estimated_finish": None,
-            "integrations": [],
-            "metadata": self.metadata,
-        }
-
-
-def _method(body: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """The method and its hyperparameters; the old top-level ones stand for a supervised job."""
-    method = body.get("method")
-    if method is None:
-        return "supervised", _settings(body.get("hyperparameters"), "hyperparameters")
-    kind = method.get("type") if isinstance(method, dict) else None
-    if kind not in METHODS:
-        raise wrong("method", f"an object whose type is {' or '.join(METHODS)}", method)
-    inner = method.get(kind)
-    where = f"method.{kind}.hyperparameters"
-    return kind, _settings(inner.get("hyperparameters") if isinstance(inner, dict) else None, where)
-
-
-def _settings(value: Any, where: str) -> Mapping[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise wrong(where, "an object", value)
-    return {name: each for name, each in value.items() if each != "auto" and each is not None}
-
-
-def _metadata(value: Any) -> dict[str, str] | None:
-    if value is not None and not (isinstance(value, dict) and all(isinstance(each, str) for each in value.values())):
-        raise wrong("metadata", "an object of strings", value)
-    return value
-
-
-def read_job(body: Mapping[str, Any], created: float) -> Job:
-    """The job that a decoded body asks for; wrong values raise ApiError. Unknown parameters are ignored."""
-    model = text(body, "model", "the name of a model")
-    if model not in MODELS or SHELF.get(model) is not None:
-        raise no_model(model, MODELS, EMBEDDERS)
-    method, asked = _method(body)
-    count = integer(asked, "n_epochs", 1, _MOST_EPOCHS)
-    suffix = body.get("suffix") or ""
-    if not isinstance(suffix, str) or len(suffix) > 64:
-        raise wrong("suffix", "at most 64 characters", suffix)
-    valid = body.get("validation_file")
-    return Job(
-        id=f"ftjob-{uuid.uuid4().hex[:24]}",
-        model=model,
-        method=method,
-        file=text(body, "training_file", "the id of an uploaded file"),
-        valid=None if valid is None else text(body, "validation_file", "the id of an uploaded file"),
-        seed=integer(body, "seed", 0, 2**31 - 1) or 0,
-        epochs=3 if count is None else count,
-        asked=asked,
-        suffix=suffix,
-        metadata=_metadata(body.get("metadata")),
-        created=int(created),
-    )
 
 
 class Jobs:
@@ -151,9 +47,10 @@ class Jobs:
                 raise ApiError(message, param, "invalid_file_purpose")
         self._files.take(_COST)
         content = self._files.get(job.file).content
+        valid = self._files.get(job.valid).content if job.valid else b""
         self._kept[job.id] = job
         self._say(job.id, f"Created fine-tuning job: {job.id}")
-        task = asyncio.get_running_loop().create_task(self._run(job.id, content))
+        task = asyncio.get_running_loop().create_task(self._run(job.id, content, valid))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return job.body()
@@ -223,16 +120,19 @@ class Jobs:
         await asyncio.sleep(self._pace)
         return self._kept[name].status not in ENDED
 
-    async def _run(self, name: str, content: bytes) -> None:
+    async def _run(self, name: str, content: bytes, valid: bytes) -> None:
         job = self._kept[name]
         self._say(name, f"Validating training file: {job.file}")
         if not await self._alive(name):
             return
+        param = "training_file"
         try:
             rows = await asyncio.to_thread(read_rows, content, job.method)
             taught = await asyncio.to_thread(lesson, rows)
+            param = "validation_file"
+            held = await asyncio.to_thread(lambda: lesson(read_rows(valid, job.method, 1))) if job.valid else None
         except Flawed as flaw:
-            error = {"code": flaw.code, "message": str(flaw), "param": "training_file"}
+            error = {"code": flaw.code, "message": str(flaw), "param": param}
             self._end(name, "failed", f"The job failed: {flaw}", error=error)
             return
         for status, said in (("queued", "Files validated, moving job to queued state"), ("running", "The job started")):
@@ -242,20 +142,27 @@ class Jobs:
             self._say(name, said)
             if not await self._alive(name):
                 return
-        await self._learn(name, rows, taught, content)
+        await self._learn(name, rows, (taught, held), content)
 
-    async def _learn(self, name: str, rows: Sequence[Row], taught: Lesson, content: bytes) -> None:
-        job = self._kept[name]
-        known, steps = _name(job, content), ["step,train_loss"]
-        for number, (loss, weights) in enumerate(epochs(taught, job.epochs, MODELS[job.model].wide, job.seed), 1):
+    async def _learn(
+        self, name: str, rows: Sequence[Row], lessons: tuple[Lesson, Lesson | None], content: bytes
+    ) -> None:
+        (taught, held), job = lessons, self._kept[name]
+        known, wide = _name(job, content), MODELS[job.model].wide
+        steps = ["step,train_loss,valid_loss" if held else "step,train_loss"]
+        for number, (mean, weights) in enumerate(epochs(taught, job.epochs, wide, job.seed), 1):
             step = number * len(rows)
-            steps.append(f"{step},{loss:.6f}")
-            self._say(name, f"Step {step}/{job.epochs * len(rows)}: training loss={loss:.4f}", {"step": step})
+            losses = {"train_loss": mean, **_valid(taught, weights, held, wide)}
+            cells = [str(step), *(f"{losses[each]:.6f}" if each in losses else "" for each in steps[0].split(",")[1:])]
+            steps.append(",".join(cells))
+            beside = f", validation loss={losses['valid_loss']:.4f}" if "valid_loss" in losses else ""
+            said = f"Step {step}/{job.epochs * len(rows)}: training loss={mean:.4f}{beside}"
+            self._say(name, said, {"step": step, **losses})
             last = number == job.epochs
             if number > job.epochs - _KEPT:
                 mark = known if last else f"{known}:ckpt-step-{step}"
                 SHELF.put(made(mark, job.model, job.created, taught, weights))
-                job.checkpoints.append(_checkpoint(job, mark, step, loss))
+                job.checkpoints.append(_checkpoint(job, mark, step, losses))
             if not await self._alive(name):
                 return
         csv = "\n".join(steps).encode() + b"\n"
@@ -272,13 +179,19 @@ def _name(job: Job, content: bytes) -> str:
     return f"ft:{job.model}:promptlab:{job.suffix}:{hashlib.sha256(json.dumps(about).encode()).hexdigest()[:12]}"
 
 
-def _checkpoint(job: Job, name: str, step: int, loss: float) -> dict[str, Any]:
+def _valid(taught: Lesson, weights: NDArray[np.float32], held: Lesson | None, wide: bool) -> dict[str, float]:
+    """The validation loss, where there is one."""
+    found = loss(taught, weights, held, wide) if held and taught.labels else None
+    return {} if found is None else {"valid_loss": found}
+
+
+def _checkpoint(job: Job, name: str, step: int, losses: Mapping[str, float]) -> dict[str, Any]:
     return {
         "object": "fine_tuning.job.checkpoint",
         "id": f"ftckpt_{uuid.uuid4().hex[:24]}",
         "created_at": int(time.time()),
         "fine_tuned_model_checkpoint": name,
         "fine_tuning_job_id": job.id,
-        "metrics": {"step": step, "train_loss": loss},
+        "metrics": {"step": step, **losses},
         "step_number": step,
     }

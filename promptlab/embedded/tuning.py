@@ -50,10 +50,10 @@ class Flawed(Exception):  # noqa: N818 - reads as what it is
         self.code = code
 
 
-def read_rows(content: bytes, kind: str) -> list[Row]:
+def read_rows(content: bytes, kind: str, fewest: int = FEWEST) -> list[Row]:
     """The rows of a file for the method ``kind``: supervised (chats) or dpo (a preferred answer and one that is not).
 
-    Raises Flawed.
+    Raises Flawed; a validation file may have as few rows as one.
     """
     rows: list[Row] = []
     wrong: list[str] = []
@@ -67,9 +67,9 @@ def read_rows(content: bytes, kind: str) -> list[Row]:
     if wrong:
         more = f" (and {len(wrong) - 5} more)" if len(wrong) > 5 else ""
         raise Flawed("invalid_training_file", f"The file cannot be used: {'; '.join(wrong[:5])}{more}")
-    if len(rows) < FEWEST:
+    if len(rows) < fewest:
         raise Flawed(
-            "invalid_n_examples", f"Training file has {len(rows)} example(s), but must have at least {FEWEST} examples"
+            "invalid_n_examples", f"Training file has {len(rows)} example(s), but must have at least {fewest} examples"
         )
     if len(rows) > MOST:
         raise Flawed("invalid_n_examples", f"Training file has {len(rows)} examples, and may have at most {MOST}")
@@ -154,6 +154,19 @@ def epochs(taught: Lesson, count: int, wide: bool, seed: int) -> Iterator[tuple[
             odds[place] -= 1.0
             weights[:, seen.index] -= rate * np.outer(odds, seen.value)
         yield loss / max(1, len(order)), np.round(weights, 5).astype(np.float32)
+
+
+def loss(taught: Lesson, weights: NDArray[np.float32], held: Lesson, wide: bool) -> float | None:
+    """The mean loss on rows that are not learned from; None where no answer of theirs is a label that is taught."""
+    place = {key(label.name): i for i, label in enumerate(taught.labels)}
+    found = []
+    for text, answer in zip(held.texts, held.answers, strict=True):
+        if key(answer) in place:
+            seen = vector(text, wide)
+            logits = weights[:, seen.index].astype(np.float64) @ seen.value
+            logits -= logits.max()
+            found.append(float(np.log(np.exp(logits).sum()) - logits[place[key(answer)]]))
+    return sum(found) / len(found) if found else None
 
 
 def made(name: str, base: str, created: int, taught: Lesson, weights: NDArray[np.float32]) -> Tuned:

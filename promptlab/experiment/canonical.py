@@ -76,7 +76,7 @@ def _canonical_retrieval(experiment: Experiment) -> dict[str, Any]:
 def _canonical_model(model: Model) -> dict[str, Any]:
     return {
         "name": model.name,
-        "id": model.id,
+        "id": model.identity,
         "endpoint": model.endpoint.identity,
         "max_errors": model.endpoint.max_errors,
         "price": model.price and asdict(model.price),

@@ -17,7 +17,8 @@ from promptlab.experiment.choose import Choose, read_choose
 from promptlab.experiment.data import Data, existing_file, read_data, relative_to
 from promptlab.experiment.file import ExperimentFile
 from promptlab.experiment.metrics import Jury, apart, read_jury, read_metrics
-from promptlab.experiment.models import read_meta, read_models, read_params
+from promptlab.experiment.models import read_meta, read_models
+from promptlab.experiment.params import read_params
 from promptlab.experiment.retrieval import read_retrieval
 from promptlab.experiment.search import (
     MetricSpec,
@@ -128,12 +129,13 @@ class Draft:
     wrong: frozenset[str]
 
 
-def read_draft(path: str | Path, overrides: Sequence[str] = ()) -> Draft:
+def read_draft(path: str | Path, overrides: Sequence[str] = (), *, training: bool = False) -> Draft:
     """Read as much as can be, so that problems of other files can be told together with those of this one.
 
-    Raises BadInput where nothing can be read at all.
+    ``training``: tuned models that are not there yet are passed over. Raises BadInput where nothing can be read at all.
     """
     sheet = read_sheet(_file(Path(path)), overrides)
+    sheet.training = training
     experiment = _read(sheet, check_shape(sheet))
     if experiment is not None:
         experiment = replace(experiment, overrides=tuple(overrides))
@@ -166,7 +168,7 @@ def _file(path: Path) -> Path:
 
 def _read(sheet: Sheet, file: ExperimentFile) -> Experiment | None:
     """Build every part, noting problems on the sheet; None where a part that cannot be left out is missing."""
-    models = read_models(sheet, file.endpoint, file.models)
+    models = read_models(sheet, file.endpoint, file.models, file.tune.price if file.tune else None)
     params = read_params(sheet, file.params)
     data = read_data(sheet, file.data, trains=bool(file.bank and file.bank.from_ == "train"))
     templates = _templates(sheet, file.templates)

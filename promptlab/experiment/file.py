@@ -72,10 +72,11 @@ class EndpointFile(Part):
 
 
 class ModelFile(Part):
-    """An item of `models`."""
+    """An item of `models`. ``recipe`` says what a tuned model is made of: another one makes it another model."""
 
     id: Text | None = None
     name: Text | None = None
+    recipe: Text | None = None
     base_url: Address | None = None
     api_key_env: Variable | None = None
     price: PriceFile | None = None
@@ -238,9 +239,11 @@ class TuneFile(Part):
     sizes: Annotated[list[Any], listed] | None = None
     epochs: Count | None = None
     template: Text | None = None
+    variant: Any = None
     method: Annotated[str, one_of("supervised", "dpo")] | None = None
     command: Text | None = None
     given: Text | None = None
+    base_url: Text | None = None
     suffix: Text | None = None
     minutes: Positive | None = None
     price: TunePriceFile | None = None

@@ -23,7 +23,7 @@ class Sheet:
     """What is known of one file.
 
     ``places`` maps each key to (file or `--set`, line), ``texts`` are scalars as written, ``files`` what it names,
-    ``wrong`` the top-level keys with a problem in them.
+    ``wrong`` the top-level keys with a problem in them. ``training``: models not trained yet are passed over.
     Built, filled with problems and dropped within one load; nothing of it outlives that but the places.
     """
 
@@ -35,6 +35,7 @@ class Sheet:
     problems: list[Problem] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
     wrong: set[str] = field(default_factory=set)
+    training: bool = False
 
     @property
     def folder(self) -> Path:

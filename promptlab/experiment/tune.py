@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from promptlab.errors import BadInput, nearest
 from promptlab.experiment.file import TuneFile
-from promptlab.experiment.sheet import Sheet, spelt
+from promptlab.experiment.sheet import Sheet, shown, spelt
 from promptlab.records import Model, Price
 from promptlab.tune import TRAINERS
 from promptlab.tune.placeholders import PLACES, words
@@ -36,10 +37,12 @@ def read_tune(sheet: Sheet, file: TuneFile | None, models: Sequence[Model]) -> T
         sizes=_sizes(sheet, file),
         epochs=3 if file.epochs is None else file.epochs,
         template=file.template,
+        variant=_variant(sheet, file),
         method="dpo" if file.method == "dpo" else "supervised",
         command=file.command or "",
         given=file.given or "",
         suffix=_suffix(sheet, file.suffix),
+        base_url=_address(sheet, file.base_url),
         minutes=24 * 60.0 if file.minutes is None else file.minutes,
         price=_price(sheet, file),
     )
@@ -68,7 +71,7 @@ def _base(sheet: Sheet, file: TuneFile, models: Sequence[Model]) -> str:
     if file.base_model is not None and names and file.base_model not in names:
         key: Key = (NAME, "base_model")
         sheet.add(key, f"{spelt(key)}: there is no model {file.base_model!r}", nearest(file.base_model, names))
-    return file.base_model or (names[0] if names else "")
+    return file.base_model or next((model.name for model in models if not model.recipe), names[0] if names else "")
 
 
 def _sizes(sheet: Sheet, file: TuneFile) -> tuple[int | None, ...]:
@@ -84,10 +87,37 @@ def _sizes(sheet: Sheet, file: TuneFile) -> tuple[int | None, ...]:
     return tuple(found) or (None,)
 
 
+def _variant(sheet: Sheet, file: TuneFile) -> tuple[Mapping[str, Any], ...]:
+    """What is taught: slots like the baseline's; of a list, one with passages and one without. Templates tell more."""
+    if file.variant is None:
+        return ()
+    key: Key = (NAME, "variant")
+    given = file.variant if isinstance(file.variant, list) else [file.variant]
+    if not 1 <= len(given) <= 2 or not all(isinstance(each, dict) for each in given):
+        what = f"{spelt(key)} must be slots like those of `baseline`, or a list of two such mappings"
+        sheet.add(key, what, "Like variant: {template: NAME, bank.k: 0}.")
+        return ()
+    if file.template is not None:
+        sheet.add((NAME, "template"), "`tune.template` and `tune.variant` say the same", "Leave one of the two out.")
+    for place, each in enumerate(given):
+        for name, value in each.items():
+            where: Key = (*key, *([place] if isinstance(file.variant, list) else []), name)
+            if isinstance(value, (dict, list)):
+                remedy = "Dots belong to the name: bank.k: 0."
+                sheet.add(where, f"{spelt(where)} must be one value, not {shown(value)}", remedy)
+    return tuple(given)
+
+
 def _suffix(sheet: Sheet, suffix: str | None) -> str:
     if suffix is not None and len(suffix) > 64:
         sheet.add((NAME, "suffix"), f"`tune.suffix` must have 64 characters at most, not {len(suffix)}")
     return suffix or ""
+
+
+def _address(sheet: Sheet, url: str | None) -> str:
+    if url is not None and not url.startswith(("http://", "https://")):
+        sheet.add((NAME, "base_url"), f"`tune.base_url` is no address: {url!r}", "Like http://127.0.0.1:8000/v1.")
+    return url or ""
 
 
 def _price(sheet: Sheet, file: TuneFile) -> TunePrice:

@@ -186,7 +186,7 @@ def _traced(prompt: Prompt, sources: Mapping[str, Source], demos: Sequence[Any],
     environment.tests = {name: _guarded(each) for name, each in environment.tests.items()}
     unread = {name: _Unread(name, token) for name, token in tokens.items()}
     names = {**template.known, **unread, **prompt.scope, "demos": tuple(demos)}
-    closed = prompt.looks and prompt.variant.method == "prompting"  # it looks for no passages, whatever the row
+    closed = prompt.looks and "rag" not in prompt.variant.method  # it looks for no passages, whatever the row
     names["passages"] = () if closed else _Unread("passages", "")
     try:
         found = messages(template.compiled.root_render_func(template.compiled.new_context(names, shared=True)))

@@ -112,7 +112,7 @@ def reason(text: str) -> str:
 
 def identity(model: Model) -> str:
     """What of a judge's model decides its verdicts: for a run's id."""
-    return CANONICAL.encode([model.endpoint.identity, model.id, dict(model.params)])
+    return CANONICAL.encode([model.endpoint.identity, model.identity, dict(model.params)])
 
 
 def lines(*parts: str) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from promptlab.choice.reads import MARK
 from promptlab.complete import lost
 from promptlab.errors import BadInput, Problem
-from promptlab.folder import LOG
+from promptlab.folder import ARM, LOG
 
 
 def find_run(path: Path | None) -> Path:
@@ -22,7 +21,7 @@ def find_run(path: Path | None) -> Path:
         return start
     patterns = (f"runs/*/{LOG}", f"*/runs/*/{LOG}", f"experiments/*/runs/*/{LOG}")
     logs = [log for pattern in patterns for log in start.glob(pattern)]
-    logs = [log for log in logs if not (log.parent / MARK).exists()] or logs  # an arm of a choice is no run by itself
+    logs = [log for log in logs if not (log.parent / ARM).exists()] or logs  # an arm of a choice is no run by itself
     if not logs:
         raise BadInput(
             Problem("there is no run here", str(path or start), remedy="Run `promptlab mine EXPERIMENT` first.")

@@ -24,6 +24,7 @@ _RETRIEVAL = re.compile(
     r"|(?:gold_rank|score_hit|score_miss|passage_tokens|grounded|covered|quoted|cite_precision|cite_recall)\b)"
 )
 _METRIC = re.compile(r"(dev|test)\.")
+_CHOICE = ("arm", "verdict", "test_score", "delta", "usd_per_1k", "latency_p95_ms", "reason")
 _PLACES = ("retriever", "retrieval")
 
 
@@ -73,17 +74,32 @@ def _measured(
     return table(head, body, caption + more, ["id", *[""] * len(beside), *["num"] * len(names), *named])
 
 
-def choice(folder: Path) -> Markup | None:
-    """choice.csv as it stands, beside the run or its experiment: prompting, retrieval or fine-tuning."""
-    for place in (folder, folder.parent.parent):
+def choice(folder: Path, *, linked: bool = True) -> Markup | None:
+    """The choice beside the run or its experiment, in short: prompting, retrieval or fine-tuning.
+
+    ``linked``: with a link to its page, where there is one, as seen from the run's folder.
+    """
+    for way, place in (("", folder), ("../../", folder.parent.parent), ("../choice/", folder.parent / "choice")):
         path = place / "choice.csv"
         if path.is_file():
             with path.open(encoding="utf-8-sig", newline="") as file:
                 head, *body = list(csv.reader(file)) or [[]]
-            shown = [[unguarded(cell) for cell in row[: len(head)]] for row in body[:MOST]]
-            shown = [[*row, *[""] * (len(head) - len(row))] for row in shown]
-            return table(head, shown, "The choice among arms") if head else None
+            shown = [at for at, name in enumerate(head) if name in _CHOICE] or list(range(len(head)))
+            rows = [[_figure(unguarded(row[at])) if at < len(row) else "" for at in shown] for row in body[:MOST]]
+            link = Markup("")
+            if linked and (place / "choice.html").is_file():
+                link = tag("p", tag("a", "The choice with its reasons and drawings", href=f"{way}choice.html"))
+            made = table([head[at].replace("_", " ") for at in shown], rows, "The choice among arms")
+            return joined((link, made)) if head else None
     return None
+
+
+def _figure(cell: str) -> str:
+    """A cell of a table, a fraction in three digits."""
+    try:
+        return f"{float(cell):.3g}" if "." in cell else cell
+    except ValueError:
+        return cell
 
 
 def provenance(folder: Path) -> Markup | None:

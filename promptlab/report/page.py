@@ -64,7 +64,7 @@ def drawn(source: Source, *, served: bool = False) -> str:
         "run": run.id,
         "engine": run.findings.engine,
         "verdict": _verdict(run) if source.whole else _provisional(source),
-        "sections": sections(source),
+        "sections": sections(source, served=served),
         "live": served and not source.whole,
         "left": total - len(kept),
         "kept": len(kept),
@@ -87,7 +87,7 @@ def waiting(said: str) -> str:
     return _filled(values, served=True)
 
 
-def sections(source: Source) -> list[Section]:
+def sections(source: Source, *, served: bool = False) -> list[Section]:
     """What is drawn before the reading room, in order; a section without numbers is not there."""
     run, unit = source.run, _unit(source.run)
     base = run.findings.search.view.variants[0].id
@@ -98,7 +98,7 @@ def sections(source: Source) -> list[Section]:
         ("race", "The race", race(run.rows, source.log, base)),
         ("effects", "Slot effects", effects(run, unit)),
         ("retrieval", "Retrieval", _retrieved(source, unit)),
-        ("choice", "Prompting, retrieval or fine-tuning", further.choice(run.folder)),
+        ("choice", "Prompting, retrieval or fine-tuning", further.choice(run.folder, linked=not served)),
         ("confusion", "Confusion", confusion(run)),
         ("provenance", "Provenance", _provenance(run)),
     ]

@@ -37,7 +37,7 @@ def contents(settings: Settings, parts: Parts, corpus: str) -> dict[tuple[str, A
 
 
 def _identity(model: Model | None) -> Any:
-    return model and [model.endpoint.identity, model.id, sorted(model.params.items())]
+    return model and [model.endpoint.identity, model.identity, sorted(model.params.items())]
 
 
 def _hash(value: Any) -> str:

@@ -12,20 +12,22 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from promptlab.endpoint.complaint import line
-from promptlab.errors import BadInput, Problem
+from promptlab.endpoint.retry import Backoff
 from promptlab.tune.memory import Memory
 from promptlab.tune.placeholders import words
+from promptlab.tune.process import alive, begun, mark
+from promptlab.tune.served import unserved
 from promptlab.tune.trainer import Files, Job, Place, Tuned
 
 LOG = "train.log"
 RESULT = "result.json"
+USUAL = Backoff()
 TAIL = 65_536  # bytes of the log in which the last line is looked for
-WAYS = 'It gives back {"model": ..., "base_url": ...} in the file {out}, or as its last line.'
+WAYS = 'A command gives back {"model": ..., "base_url": ...} in the file {out}, or as its last line'
 
 
 class Command:
@@ -35,9 +37,10 @@ class Command:
     limits = True
     width = 1
 
-    def __init__(self, place: Place, look: float = 0.1) -> None:
+    def __init__(self, place: Place, look: float = 0.1, backoff: Backoff = USUAL) -> None:
         self._place = place
         self._look = look
+        self._backoff = backoff
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._read: dict[str, int] = {}
 
@@ -60,14 +63,14 @@ class Command:
                 return Job(str(folder), "running", (f"process {memory.fact('process')[0]} goes on",))
             kept = result(folder)
             if isinstance(kept, Tuned):
-                return Job(str(folder), "succeeded", (), kept)
+                return await self._done(str(folder), (), kept)
         for name in (RESULT, LOG):
             (folder / name).unlink(missing_ok=True)
         memory.forget()
         self._running[str(folder)] = begun(argv, folder / LOG, self._place.folder)
         memory.note("process", mark(self._running[str(folder)].pid))
         memory.note("at", time.time())
-        return Job(str(folder), "running")
+        return Job(str(folder), "running", files.said)
 
     async def poll(self, job: Job, memory: Memory) -> Job:
         """See Trainer."""
@@ -84,12 +87,17 @@ class Command:
             return _failed(job, said, seconds, error)
         found = result(folder)
         if code != 0 or isinstance(found, str):
-            why = f"the command ended with exit code {code}" if code else str(found)
-            error = f"{why}. Its last words: {_last(folder) or 'none'} (all of them: {folder / LOG})"
             memory.forget()  # the next start begins anew
-            return _failed(job, said, seconds, error)
-        done = Tuned(found.model_id, found.base_url, found.train_tokens, found.seconds or seconds)
-        return Job(job.id, "succeeded", said, done)
+            return _failed(
+                job, said, seconds, f"{_ended(code, folder) if code else found} (all it said is in {LOG} there)"
+            )
+        return await self._done(job.id, said, replace(found, seconds=found.seconds or seconds))
+
+    async def _done(self, name: str, said: tuple[str, ...], tuned: Tuned) -> Job:
+        """What the command gave back, once it was looked whether it can be asked; its training is done either way."""
+        tuned = replace(tuned, base_url=tuned.base_url or self._place.settings.base_url or None)
+        why = await unserved(self._place, tuned, self._backoff)
+        return Job(name, "succeeded", said, replace(tuned, error=why))
 
     async def cancel(self, memory: Memory) -> str:
         """See Trainer."""
@@ -122,51 +130,17 @@ class Command:
         return tuple(line(each, 160) for each in whole.decode("utf-8", "replace").splitlines() if each.strip())
 
 
+def _ended(code: int, folder: Path) -> str:
+    """How a command ended that did not end well."""
+    how = f"ended with exit code {code}"
+    if code < 0:
+        how = f"was killed by signal {-code} ({signal.strsignal(-code)})"
+    words = _last(folder).rstrip(".")
+    return f"the command {how}; its last words: {words}" if words else f"the command {how}, and said nothing"
+
+
 def _failed(job: Job, said: tuple[str, ...], seconds: float, error: str) -> Job:
     return Job(job.id, "failed", said, Tuned("", status="failed", seconds=seconds, error=error))
-
-
-def begun(argv: Sequence[str], log: Path, folder: Path) -> subprocess.Popen[bytes]:
-    """The program at work, what it says in ``log``. Raises BadInput if there is no such program."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with log.open("wb") as file:
-            return subprocess.Popen(  # noqa: S603 - the user's own command, no shell
-                argv,
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-    except OSError as error:
-        what = f"`tune.command`: cannot start {argv[0]!r}: {error.strerror}"
-        raise BadInput(Problem(what, remedy=f"It is started in {folder}, without a shell.")) from None
-
-
-def mark(process: int) -> list[Any]:
-    """A process and when it began, so that another one of its number is not taken for it."""
-    return [process, _stat(process)[1]]
-
-
-def alive(noted: Any) -> bool:
-    """Whether the noted process is still at work."""
-    process, began = int(noted[0]), str(noted[1])
-    try:
-        os.kill(process, 0)
-    except OSError:
-        return False
-    state, now = _stat(process)
-    return state != "Z" and now == began
-
-
-def _stat(process: int) -> tuple[str, str]:
-    """State and start time of a process, where the system tells."""
-    try:
-        rest = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return "", ""
-    return rest[0], rest[19]
 
 
 def result(folder: Path) -> Tuned | str:
@@ -200,4 +174,4 @@ def _last(folder: Path, *, whole: bool = False) -> str:
             lines = [each for each in file.read().decode("utf-8", "replace").splitlines() if each.strip()]
     except OSError:
         return ""
-    return (lines[-1] if whole else line(lines[-1], 160)) if lines else ""
+    return (lines[-1] if whole else line(lines[-1], 500)) if lines else ""

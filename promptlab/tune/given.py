@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from promptlab.endpoint.redact import shown
 from promptlab.endpoint.retry import Backoff
-from promptlab.errors import BadInput, Problem, nearest
+from promptlab.errors import BadInput, EndpointUnusable, Problem, nearest
 from promptlab.tune.memory import Memory
 from promptlab.tune.trainer import Files, Job, Place, Tuned
 from promptlab.tune.wire import Wire
 
 
 class Given:
-    """Nothing is trained; BadInput if the id is none that the endpoint has."""
+    """Nothing is trained; BadInput if the id is the base's, or none that the endpoint has."""
 
     external = False
     width = 1
@@ -23,11 +23,21 @@ class Given:
     async def start(self, files: Files, seed: int, memory: Memory) -> Job:
         """See Trainer."""
         del files, seed, memory
-        name = self._place.settings.given
+        name, base = self._place.settings.given, self._place.base
+        if name == base.id:
+            remedy = "Name the tuned model; the base is compared with it anyway."
+            raise BadInput(Problem(f"`tune.given`: {name!r} is the base model itself", remedy=remedy))
+        silent = await self._wire.silent()
+        if silent:
+            remedy = "Start it, or mend base_url; then the same command goes on."
+            raise EndpointUnusable(
+                f"{shown(self._place.url)}: nobody says whether {name!r} is there ({silent}). {remedy}"
+            )
         there, listed = await self._wire.knows(name)
         if not there:
-            what = f"`tune.given`: {shown(self._place.url)} has no model {name!r}"
-            raise BadInput(Problem(what, remedy=nearest(name, listed)))
+            who = "the offline engine" if base.endpoint.embedded else shown(self._place.url)
+            near = nearest(name, [each for each in listed if each != base.id])
+            raise BadInput(Problem(f"`tune.given`: {who} has no model {name!r}", remedy=near))
         return Job(name, "succeeded", (), Tuned(name))
 
     async def poll(self, job: Job, memory: Memory) -> Job:

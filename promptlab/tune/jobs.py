@@ -9,40 +9,23 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from promptlab.endpoint.batch.job import LABEL, named
-from promptlab.endpoint.complaint import line, of
+from promptlab.endpoint.complaint import line
 from promptlab.endpoint.fault import AGAIN, Fault
 from promptlab.endpoint.retry import Backoff
 from promptlab.errors import EndpointUnusable, nearest
+from promptlab.tune import course
 from promptlab.tune.memory import Memory
-from promptlab.tune.trainer import ENDED, Files, Job, Place, State, Tuned
+from promptlab.tune.shown import job_of
+from promptlab.tune.trainer import Files, Job, Place, Tuned
 from promptlab.tune.wire import INSTEAD, JOBS, Refused, Wire
 
 PAGES = 50
 USUAL = Backoff()
 SLOWEST = 60.0
-STATES: Mapping[str, State] = {
-    "validating_files": "queued",
-    "queued": "queued",
-    "pending": "queued",
-    "created": "queued",
-    "running": "running",
-    "paused": "running",
-    "started": "running",
-    "succeeded": "succeeded",
-    "success": "succeeded",
-    "completed": "succeeded",
-    "failed": "failed",
-    "failed_validation": "failed",
-    "error": "failed",
-    "cancelled": "cancelled",
-    "canceled": "cancelled",
-    "cancellation_requested": "running",
-}
-"""What endpoints call the states of a job."""
 
 
 class Jobs:
@@ -66,7 +49,8 @@ class Jobs:
     async def start(self, files: Files, seed: int, memory: Memory) -> Job:
         """See Trainer."""
         try:
-            return await self._started(files, seed, memory)
+            job = await self._started(files, seed, memory)
+            return replace(job, said=(*files.said, *job.said, *await self._told(job, memory)))
         except Refused as refused:
             raise await self._wire.said(refused) from None
 
@@ -76,7 +60,8 @@ class Jobs:
         await asyncio.sleep(wait)
         self._waits[job.id] = min(self._slowest, 1.5 * wait)
         try:
-            return await self._looked(job.id, memory)
+            now = await self._looked(job.id, memory)
+            return replace(now, said=(*now.said, *await self._told(now, memory)))
         except Refused as refused:
             raise await self._wire.said(refused) from None
 
@@ -103,13 +88,16 @@ class Jobs:
             memory.forget()
         shown = await self._found(memory) if memory.fact("making") else None
         if shown is None:
+            if not self.external and memory.fact("file"):
+                memory.forget()  # what was uploaded ended with the process that served it
             file = await self._file(files.train, "file", memory)
             valid = await self._file(files.valid, "valid", memory) if files.checked else ""
             memory.note("making", memory.fact("making") or f"{files.recipe[:16]}-{secrets.token_hex(8)}")
             memory.note("at", time.time())
+            memory.note("rows", files.rows)
             shown = await self._made(self._asked(file, valid, seed, str(memory.fact("making"))), memory)
         memory.note("job", str(shown["id"]))
-        return _job(shown, (), memory)
+        return job_of(shown, (), memory)
 
     async def _known(self, name: str, memory: Memory) -> Job | None:
         """The job that was noted; None where it is to be made anew: it failed, or the embedded engine has forgotten it.
@@ -123,7 +111,7 @@ class Jobs:
             there, listed = await self._wire.knows(model)
             if there or (self.external and not memory.fact("listed")):  # some never list what they have tuned
                 memory.note("listed", there)
-                return _job(shown, (), memory) if shown else Job(name, "succeeded", (), Tuned(**kept))
+                return job_of(shown, (), memory) if shown else Job(name, "succeeded", (), Tuned(**kept))
             if not self.external:
                 return None
             raise EndpointUnusable(_vanished(model, listed))
@@ -134,7 +122,7 @@ class Jobs:
                 f"the endpoint does not know the job {name} any more. If it is gone, --fresh trains anew; "
                 "if its model exists, name it with `tune.trainer: given`."
             )
-        job = _job(shown, (), memory)
+        job = job_of(shown, (), memory)
         return None if job.status in ("failed", "cancelled") else job
 
     async def _file(self, path: Any, fact: str, memory: Memory) -> str:
@@ -202,10 +190,19 @@ class Jobs:
         shown = await self._wire.get(lambda: self._wire.jobs.retrieve(name), JOBS)
         if shown is None:
             raise EndpointUnusable(f"the endpoint does not know the job {name} any more. --fresh trains anew.")
-        job = _job(shown, await self._events(name), memory)
+        job = job_of(shown, await self._events(name), memory)
         if job.tuned is not None and job.tuned.model_id:
             memory.note("listed", (await self._wire.knows(job.tuned.model_id))[0])
         return job
+
+    async def _told(self, job: Job, memory: Memory) -> tuple[str, ...]:
+        """Checkpoints and result file of a job that has succeeded, laid beside it once; its last losses in words."""
+        if job.status != "succeeded" or memory.fact("course"):
+            return ()
+        shown = await self._wire.once(self._wire.jobs.retrieve(job.id))
+        said = await course.keep(self._wire, shown, memory.path.parent) if shown else ()
+        memory.note("course", True)
+        return said
 
     async def _events(self, name: str) -> tuple[str, ...]:
         """What was said since the last look; an endpoint without events says nothing."""
@@ -239,33 +236,6 @@ def _spared(asked: dict[str, Any], fault: Fault) -> bool:
             asked["hyperparameters"] = value["supervised"]["hyperparameters"]
         return name != "seed"  # another seed is another experiment
     return False
-
-
-def _job(shown: Mapping[str, Any], said: tuple[str, ...], memory: Memory) -> Job:
-    """A job as the endpoint describes it. Nothing of it is believed but what has the right type."""
-    name, word = str(shown.get("id") or ""), str(shown.get("status") or "").lower()
-    status = STATES.get(word, "running")
-    if status not in ENDED:
-        return Job(name, status, said)
-    model, tokens = shown.get("fine_tuned_model"), shown.get("trained_tokens")
-    error = of(shown.get("error")).text if shown.get("error") and status != "succeeded" else ""
-    if status == "succeeded" and not (isinstance(model, str) and model):
-        status, error = "failed", "it has succeeded, and names no model"
-    if status == "failed":
-        error = error or "the endpoint does not say why"
-    begun, ended = shown.get("created_at"), shown.get("finished_at")
-    timed = isinstance(begun, (int, float)) and isinstance(ended, (int, float)) and ended >= begun
-    tuned = Tuned(
-        model if isinstance(model, str) else "",
-        None,
-        tokens if isinstance(tokens, int) and not isinstance(tokens, bool) else None,
-        float(ended - begun) if timed else None,  # type: ignore[operator]
-        status,
-        error,
-    )
-    if status == "succeeded":
-        memory.note("tuned", {"model_id": tuned.model_id, "train_tokens": tuned.train_tokens, "seconds": tuned.seconds})
-    return Job(name, status, said, tuned)
 
 
 def _vanished(model: str, listed: tuple[str, ...]) -> str:

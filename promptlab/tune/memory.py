@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
+
+TRAINED, TIMES = "trained", "times"
 
 
 class Memory:
@@ -19,14 +22,30 @@ class Memory:
         """A noted fact, or None."""
         return self._facts.get(name)
 
+    @property
+    def times(self) -> int:
+        """How often a model that was trained was forgotten: what comes next is another one of the same recipe."""
+        known = self._facts.get(TIMES)
+        return known if isinstance(known, int) else 0
+
     def note(self, name: str, value: Any) -> None:
         """Note a fact; on the disk when this returns."""
         self._facts[name] = value
         self._write()
 
+    def trained(self, model: str) -> None:
+        """Note the model that came of it. Another one than before is one more, whoever trained it."""
+        before = self._facts.get(TRAINED)
+        if before != model:
+            self._facts[TIMES] = self.times + (before is not None)
+            self.note(TRAINED, model)
+
     def forget(self) -> None:
-        """Begin anew."""
+        """Begin anew; how often that was after a training is kept."""
+        times = self.times + (TRAINED in self._facts)
         self._facts.clear()
+        if times:
+            self._facts[TIMES] = times
         self._write()
 
     def _write(self) -> None:
@@ -49,4 +68,4 @@ def _read(path: Path) -> dict[str, Any]:
     if isinstance(value, dict):
         return value
     path.replace(path.with_name(f"{path.name}.damaged"))
-    return {}
+    return {TIMES: int(time.time())}  # nobody knows how often: a number that was never used

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,20 +85,3 @@ def _flaw(prompt: Prompt, example: Example) -> str:
     if status != "ok" or not equal(answer, read):
         return f"the answer {text[:60]!r} would not be read back by `answer: {prompt.word}`; take another template"
     return ""
-
-
-def skew(task: Task, variant: Variant, rows: Sequence[TrainingRow]) -> list[Problem]:
-    """Where a variant asks otherwise than its model was taught: train/serve skew. One problem, naming the first row."""
-    prompt = task.prompt(variant)
-    for row in rows:
-        if row.example is None:
-            continue
-        asked = prompt.messages(row.example, prompt.foreseen(row.example).passages)
-        if asked != row.prompt:
-            what = f"the variant {variant.id} asks row {row.example_id} otherwise than its model was trained"
-            where = next(
-                (i for i, (a, b) in enumerate(zip(asked, row.prompt, strict=False)) if a != b), len(row.prompt)
-            )
-            remedy = "Use the template and the choices of the training, or tune on these."
-            return [Problem(f"{what} (message {where + 1} differs)", remedy=remedy)]
-    return []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from promptlab.records import Price
 
@@ -23,8 +24,9 @@ class TunePrice:
 class TuneSettings:
     """How to tune. ``base`` is the name of one of the experiment's models; sizes are rows, None = all of them.
 
-    ``template`` None: the baseline's variant; ``epochs`` None: the trainer's own. ``minutes``: how long one job is
-    waited for. ``command`` and ``given`` belong to the trainers of that name.
+    ``template`` None: the baseline's; ``variant``: slots of what is taught instead, like those of a baseline.
+    ``epochs`` None: the trainer's own. ``minutes``: how long one job is waited for. ``command`` and ``given`` belong to
+    the trainers of that name; ``base_url`` is where what `command` or `lora` trained is served: empty = at the base's.
     """
 
     trainer: str = "none"
@@ -39,3 +41,5 @@ class TuneSettings:
     suffix: str = ""
     minutes: float = 24 * 60.0
     price: TunePrice = TunePrice()
+    base_url: str = ""
+    variant: tuple[Mapping[str, Any], ...] = ()

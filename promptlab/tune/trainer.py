@@ -13,9 +13,10 @@ from promptlab.tune import TRAINERS
 from promptlab.tune.memory import Memory
 from promptlab.tune.settings import TuneSettings
 
-State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+State = Literal["queued", "running", "written", "succeeded", "failed", "cancelled"]
 OWN = "Your own is package.module:name, called with a Place."
-ENDED = ("succeeded", "failed", "cancelled")
+ENDED = ("written", "succeeded", "failed", "cancelled")
+"""``written``: the files are there, and nothing was trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,13 @@ class Files:
     rows: int
     checked: int
     recipe: str
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """What is worth telling of the files."""
+        if self.checked:
+            return ()
+        return (f"{self.valid.name} is empty: no training row is left to look at while training",)
 
 
 @dataclass(frozen=True, slots=True)

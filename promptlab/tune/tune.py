@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 from promptlab.errors import BadInput, EndpointUnusable, Interrupted, Problem
 from promptlab.folder import locked, project_of
@@ -20,31 +18,14 @@ from promptlab.tune.memory import Memory
 from promptlab.tune.plan import Planned, TunePlan, plan
 from promptlab.tune.settings import TuneSettings
 from promptlab.tune.trainer import ENDED, Files, Job, Place, Trainer, Tuned, trainer
+from promptlab.tune.tuned import TunedModel, again, forget, keep
+from promptlab.waiting import waited
 
-TABLE = "tuned.json"
 NEEDS_MODEL = ("none",)
 """Trainers whose jobs bring no model."""
 
 Tell = Callable[[str, str], None]
 """Hears of progress: (the tuned model's name, a line)."""
-
-
-@dataclass(frozen=True, slots=True)
-class TunedModel:
-    """One tuned model: who answers, what it was made of, what it took. ``usd`` None = no price was given.
-
-    ``recipe`` names it in keys of calls: the endpoint's own id is another one each time.
-    """
-
-    model: Model
-    recipe: str
-    base: str
-    seed: int
-    rows: int
-    train_tokens: int | None
-    usd: float | None
-    seconds: float | None
-    folder: Path
 
 
 def quiet(name: str, line: str) -> None:
@@ -75,16 +56,16 @@ def tune(
             raise BadInput(Problem(what, remedy="Say --yes once you have seen the rows and the cost."))
         stack.enter_context(locked(laid.folder))
         if fresh:  # what fails now must leave no model of an earlier training standing
-            _write(laid.folder / TABLE, _others(laid))
+            forget(prepared.experiment.folder, [job.recipe for job in laid.jobs])
         try:
-            done = asyncio.run(_all(at_work, laid, tell, fresh=fresh))
+            done = waited(lambda: _all(at_work, laid, tell, fresh=fresh))
         except KeyboardInterrupt:
             going = "stopped; what was started goes on. The same command takes it up, --cancel stops it."
             raise Interrupted(going, 130) from None
     if settings.trainer in NEEDS_MODEL:
         return ()
     models = tuple(_model(laid, job, tuned) for job, tuned in zip(laid.jobs, done, strict=True) if not tuned.error)
-    _keep(laid.folder / TABLE, models)
+    keep(prepared.experiment.folder, models)
     failed = [f"{job.name}: {tuned.error}" for job, tuned in zip(laid.jobs, done, strict=True) if tuned.error]
     if failed:
         more = f" {_jobs(len(models))} succeeded and will not be done again." if models else ""
@@ -98,21 +79,13 @@ def cancel(prepared: Prepared, settings: TuneSettings) -> tuple[str, ...]:
 
     async def all_of_them(at_work: Trainer) -> tuple[str, ...]:
         try:
-            return tuple([f"{job.name}: {await at_work.cancel(Memory(job.folder / 'job.json'))}" for job in laid.jobs])
+            return tuple([f"{job.name}: {await at_work.cancel(_memory(job))}" for job in laid.jobs])
         finally:
             await at_work.close()
 
     with ExitStack() as stack:
-        return asyncio.run(all_of_them(trainer(settings.trainer, placed(prepared, laid, stack))))
-
-
-def kept(folder: Path) -> tuple[dict[str, object], ...]:
-    """What tuned.json in an experiment's folder says: one mapping per tuned model; empty if nothing was tuned."""
-    try:
-        value = json.loads((folder / "runs" / "tune" / TABLE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return ()
-    return tuple(each for each in value if isinstance(each, dict)) if isinstance(value, list) else ()
+        at_work = trainer(settings.trainer, placed(prepared, laid, stack))
+        return waited(lambda: all_of_them(at_work))
 
 
 def placed(prepared: Prepared, laid: TunePlan, stack: ExitStack) -> Place:
@@ -135,7 +108,7 @@ async def _all(at_work: Trainer, laid: TunePlan, tell: Tell, *, fresh: bool) -> 
     async def one(job: Planned) -> Tuned:
         async with seats:
             if fresh:
-                await _forgotten(at_work, Memory(job.folder / "job.json"))
+                await _forgotten(at_work, _memory(job))
             return await _through(at_work, job, laid.settings, tell)
 
     tasks = [asyncio.ensure_future(one(job)) for job in laid.jobs]
@@ -157,7 +130,7 @@ async def _forgotten(at_work: Trainer, memory: Memory) -> None:
 
 async def _through(at_work: Trainer, planned: Planned, settings: TuneSettings, tell: Tell) -> Tuned:
     files: Files = planned.write()
-    memory = Memory(planned.folder / "job.json")
+    memory = _memory(planned)
     job: Job = await at_work.start(files, planned.seed, memory)
     told, begun = "", time.monotonic()
     most = math.inf if getattr(at_work, "limits", False) else 60 * settings.minutes
@@ -178,6 +151,8 @@ async def _through(at_work: Trainer, planned: Planned, settings: TuneSettings, t
         return replace(ended, error=f"the job {job.id} was cancelled")
     if job.status == "failed":
         return replace(ended, error=f"the job {job.id} failed: {ended.error or 'nobody says why'}")
+    if ended.model_id:
+        memory.trained(ended.model_id)
     return ended
 
 
@@ -190,38 +165,14 @@ def _model(laid: TunePlan, job: Planned, tuned: Tuned) -> TunedModel:
     free = Price() if endpoint.embedded else None
     tokens = tuned.train_tokens
     usd = job.cost.usd if tokens is None or price.train is None else price.train * tokens / 1e6
-    model = Model(job.name, endpoint, tuned.model_id, price.serve or free, base.params)
-    return TunedModel(model, job.recipe, base.name, job.seed, len(job.rows), tokens, usd, tuned.seconds, job.folder)
+    recipe = again(job.recipe, _memory(job).times)
+    model = Model(job.name, endpoint, tuned.model_id, price.serve or free, base.params, recipe)
+    rows = len(job.rows)
+    return TunedModel(model, recipe, base.name, job.arm, job.seed, rows, tokens, usd, tuned.seconds, job.folder)
 
 
-def _keep(path: Path, models: Sequence[TunedModel]) -> None:
-    """Note the models beside their files, those of earlier calls too."""
-    known = {str(each.get("recipe")): each for each in kept(path.parents[2])}
-    for each in models:
-        about = asdict(each)
-        model = about.pop("model")
-        known[each.recipe] = {
-            "name": model["name"],
-            "id": model["id"],
-            "base_url": model["endpoint"]["base_url"],
-            **about,
-            "rows": each.rows or None,  # of a given model nobody knows
-            "folder": each.folder.name,
-        }
-    _write(path, list(known.values()))
-
-
-def _others(laid: TunePlan) -> list[dict[str, object]]:
-    """What is kept of models that this plan does not train."""
-    recipes = {job.recipe for job in laid.jobs}
-    return [each for each in kept(laid.folder.parents[1]) if each.get("recipe") not in recipes]
-
-
-def _write(path: Path, models: Sequence[Mapping[str, object]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(json.dumps(models, indent=1), encoding="utf-8")
-    draft.replace(path)
+def _memory(job: Planned) -> Memory:
+    return Memory(job.folder / "job.json")
 
 
 def _jobs(count: int) -> str:

@@ -14,7 +14,7 @@ from promptlab.endpoint.patience import Patience
 from promptlab.endpoint.remedy import Place as Where
 from promptlab.endpoint.remedy import remedy
 from promptlab.endpoint.retry import Backoff
-from promptlab.endpoint.sdk import answered, client
+from promptlab.endpoint.sdk import answered, client, downloaded
 from promptlab.errors import EndpointUnusable
 from promptlab.tune.trainer import Place
 
@@ -26,6 +26,9 @@ T = TypeVar("T")
 FILES, JOBS, MODELS = "/files", "/fine_tuning/jobs", "/models"
 PER_SECOND = 100_000  # bytes; an upload slower than this counts as broken
 GONE = (404, 410)
+UNHEARD = ("connect", "unreachable", "transient")
+MUTE = (*UNHEARD, "model", "path", "key", "alien", "invalid")
+"""Faults of a question that tell that a model cannot be asked; others are about the question."""
 INSTEAD = (
     "Many providers serve no fine-tuning jobs, and OpenAI's own take no new ones after 2027-01-06. "
     "Write the files (`tune.trainer: none`) and upload them there by hand, train with `tune.trainer: command`, "
@@ -93,6 +96,37 @@ class Wire:
             return parsed(answer)
 
         return await self.patiently(route, attempt) or None
+
+    async def once(self, asking: Awaitable[Any]) -> dict[str, Any] | None:
+        """An object that nothing depends on; None if it does not come at once."""
+        value = parsed(await self.answer(asking))
+        return value if isinstance(value, dict) else None
+
+    async def content(self, name: str, most: int) -> bytes:
+        """What is in a file, up to ``most`` bytes; nothing if it does not come at once."""
+        streaming = self.sdk.files.with_streaming_response.content(name)
+        answer = await downloaded(streaming, self._endpoint.timeout + most / PER_SECOND, most)
+        return answer.body if isinstance(answer, Answer) and 200 <= answer.status < 300 else b""
+
+    async def silent(self) -> str:
+        """Why nobody answers at the address; empty if somebody does, whatever is said."""
+
+        async def attempt() -> Answer | Fault:
+            return await self.answer(self.sdk.models.with_raw_response.list())
+
+        outcome, _ = await self._patience.through(attempt)
+        return outcome.text if isinstance(outcome, Fault) and outcome.kind in UNHEARD else ""
+
+    async def speaks(self, model: str) -> str:
+        """Why a model does not answer, asked for one token; empty if it does."""
+        chat: Any = self.sdk.chat.completions.with_raw_response
+
+        async def attempt() -> dict[str, Any] | Fault:
+            asked = [{"role": "user", "content": "?"}]
+            return parsed(await self.answer(chat.create(model=model, messages=asked, max_tokens=1)))
+
+        outcome, _ = await self._patience.through(attempt)
+        return outcome.text if isinstance(outcome, Fault) and outcome.kind in MUTE else ""
 
     async def knows(self, model: str) -> tuple[bool, tuple[str, ...]]:
         """Whether the endpoint has a model, and all that it lists; one that lists nothing is taken to have it."""
