@@ -15,7 +15,7 @@ def waited(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(work())
+        return _alone(work())
     with ThreadPoolExecutor(1) as elsewhere:
         loop = asyncio.new_event_loop()
         task = loop.create_task(work())
@@ -25,6 +25,17 @@ def waited(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         except KeyboardInterrupt:  # the notebook's stop button reaches this thread, not that one
             loop.call_soon_threadsafe(task.cancel)
             raise
+
+
+def _alone(work: Coroutine[Any, Any, T]) -> T:
+    """What ``work`` gives. It is no task's result: asyncio.run writes that out in words on its way out."""
+    given: list[T] = []
+
+    async def through() -> None:
+        given.append(await work)
+
+    asyncio.run(through())
+    return given[0]
 
 
 def _finished(loop: asyncio.AbstractEventLoop, task: asyncio.Task[T]) -> T:

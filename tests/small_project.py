@@ -8,7 +8,6 @@ with running("mine", experiment) as process: ...    # a process of its own: kill
 from __future__ import annotations
 
 import csv
-import gc
 import hashlib
 import json
 import multiprocessing
@@ -25,6 +24,7 @@ from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from fault_server import FaultServer, Reply, ok
 
@@ -54,6 +54,8 @@ PRELOADED = [  # all that a run imports: what is missing here, every process imp
     "promptlab.proposers.grid",
     "promptlab.report.page",
     "promptlab.run",
+    "small_project",
+    "frozen",  # the last
 ]
 TEMPLATE = """\
 ---
@@ -199,7 +201,9 @@ def forked(work: Callable[..., Any], *args: Any) -> ForkServerProcess:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     process = context.Process(target=work, args=args)
-    process.start()
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    with patch.dict(os.environ, PYTHONPATH=path):  # the server finds what lies beside this file
+        process.start()
     return process
 
 
@@ -228,7 +232,6 @@ def mine(experiment: Path, *args: str) -> Running:
 
 
 def _command(args: list[str], folder: str, output: str, jumping: bool, environ: dict[str, str]) -> None:
-    gc.freeze()  # what came with the fork is no garbage, and is shared until somebody touches it
     os.environ.update(environ)
     os.chdir(folder)
     if jumping:
