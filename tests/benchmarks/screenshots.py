@@ -2,7 +2,7 @@
 
 OUT is a folder; RUN a run's folder. Without one, a copy of the support experiment is mined with the embedded engine.
 Every picture is a PNG below 150 kB: page-light.png and page-dark.png (verdict and leaderboard), race.png, room.png (the
-reading room).
+reading room), choice.png (`choose` on the questions about products; RUN leaves it out).
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from report_run import browsing
 
-from promptlab.prepare import opened
+from promptlab.choice.choose import choose
+from promptlab.choice.chosen import PAGE
+from promptlab.choice.planned import planned
+from promptlab.prepare import Prepared, opened
 from promptlab.report import write
 from promptlab.run import mine
 
@@ -25,12 +28,22 @@ ROOT = Path(__file__).parents[2]
 MOST = 150_000  # bytes of a picture
 
 
-def sample() -> Path:
-    """A run of the support experiment, mined in a copy of the samples."""
+def copied(name: str) -> Prepared:
+    """A sample, in a copy of them all."""
     place = Path(tempfile.mkdtemp())
-    for name in ("experiments", "templates"):
-        shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("runs", "results.csv", "splits.csv"))
-    return mine(opened(place / "experiments" / "support_intent" / "experiment.yaml")).folder
+    for each in ("experiments", "templates"):
+        shutil.copytree(ROOT / each, place / each, ignore=shutil.ignore_patterns("runs", "results.csv", "splits.csv"))
+    return opened(place / "experiments" / name / "experiment.yaml")
+
+
+def choice(out: Path) -> None:
+    """Choose among the arms of the questions about products, and take the page's table."""
+    prepared = copied("product_qa")
+    choose(planned(prepared, prepared.experiment.choose))
+    with browsing(viewport={"width": 1120, "height": 900}) as context:
+        page = context.new_page()
+        page.goto((prepared.experiment.folder / PAGE).resolve().as_uri())
+        page.locator("#arms").screenshot(path=out / "choice.png")
 
 
 def opened_page(context: Any, path: Path, scheme: str) -> Any:
@@ -62,7 +75,10 @@ def main() -> None:
     """Make the pictures and say how large they are."""
     out = Path(sys.argv[1])
     out.mkdir(parents=True, exist_ok=True)
-    pictures(write(Path(sys.argv[2]) if len(sys.argv) > 2 else sample()), out)
+    given = Path(sys.argv[2]) if len(sys.argv) > 2 else None
+    pictures(write(given or mine(copied("support_intent")).folder), out)
+    if given is None:
+        choice(out)
     for path in sorted(out.glob("*.png")):
         size = path.stat().st_size
         print(f"{path} {size / 1000:.0f} kB{' TOO LARGE' if size > MOST else ''}")
