@@ -121,7 +121,8 @@ class Prepared:
     def skews(self) -> Skews:
         """Who asks tuned models otherwise than they were taught."""
         bank = self.task.bank.demos if self.task.bank else ()
-        return skews(self.experiment.models, self.experiment.folder, self.task, (*bank, *self.rows.train))
+        held = {"dev": self.rows.dev, "test": self.rows.test}
+        return skews(self.experiment.models, self.experiment.folder, self.task, (*bank, *self.rows.train), held)
 
     @cached_property
     def skewed(self) -> list[Problem]:

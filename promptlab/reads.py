@@ -14,6 +14,7 @@ from promptlab.records import Example, Model
 from promptlab.write import write_text
 
 LEDGER = "test_reads.json"
+ARMS = "choices.json"
 MOST_READS = 5  # of the same test rows, after which new ones are asked for
 
 
@@ -24,7 +25,10 @@ def rows_hash(test: Sequence[Example]) -> str:
 
 
 def note_read(project: Path, test: Sequence[Example], run: str) -> int:
-    """Note that ``run`` reads these test rows; which reading it is, from 1. A run that goes on stays what it was."""
+    """Note that ``run`` reads these test rows; which reading it is, from 1. A run that goes on stays what it was.
+
+    The arms of one choice read together, once that is made.
+    """
     path = project / LEDGER
     project.mkdir(parents=True, exist_ok=True)
     with FileLock(project / "test_reads.lock"):
@@ -33,7 +37,27 @@ def note_read(project: Path, test: Sequence[Example], run: str) -> int:
         if run not in runs:
             runs.append(run)
             write_text(path, json.dumps(known, indent=1) + "\n")
-        return runs.index(run) + 1
+        return _readings(project, runs[: runs.index(run) + 1])
+
+
+def note_choice(project: Path, runs: Iterable[str], choice: str) -> None:
+    """Note that these runs are arms of one choice."""
+    project.mkdir(parents=True, exist_ok=True)
+    with FileLock(project / "test_reads.lock"):
+        write_text(project / ARMS, json.dumps(_arms(project) | dict.fromkeys(runs, choice), indent=1) + "\n")
+
+
+def _readings(project: Path, runs: Sequence[str]) -> int:
+    """How often test was read by these runs: those of one choice count once."""
+    arms = _arms(project)
+    return len({arms.get(run, run) for run in runs})
+
+
+def _arms(project: Path) -> dict[str, str]:
+    try:
+        return dict(json.loads((project / ARMS).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 def counts(models: Iterable[Model]) -> bool:
@@ -63,8 +87,9 @@ def ahead(project: Path, test: Sequence[Example], run: str) -> list[str]:
         return []
     if not runs or run in runs:
         return []
-    others, cost = len(runs), penalty(len(runs) + 1)
-    who = f"{others} run{'s' * (others > 1)}"
+    others = _readings(project, runs)
+    cost = penalty(others + 1)
+    who = f"{others} run{'s' * (others > 1)}" if others == len(runs) else f"{others} runs and choices"
     return [f"these test rows were read by {who}; p will be multiplied by {cost:.3g}: --no-test leaves them unread"]
 
 

@@ -79,10 +79,20 @@ def fold(found: Findings) -> list[Row]:
                 **_who(found.run, variant, names[v]),
                 "status": _status(found, v, test),
                 **{name: rounded(n) if isinstance(n, float) else n for name, n in figures.items()},
-                "engine": found.engine,
+                "engine": _engine(found, variant, [*dev, *final]),
             }
         )
     return [{**rows[v], "rank": rank} for rank, v in enumerate(_ranks(found, deltas), 1)]
+
+
+def _engine(found: Findings, variant: Variant, rows: Sequence[Prediction]) -> str:
+    """Who answered this variant: hosts, and ``embedded`` for the offline engine, also when served; else the run's."""
+    models, names = found.task.models, {row.model for row in rows} or {str(variant.slots["model"])}
+    if not names <= models.keys():
+        return found.engine
+    hosts = {"embedded" if models[name].endpoint.embedded else models[name].endpoint.host for name in names}
+    prints = (call.completion.fingerprint for row in rows for call in row.calls if call.completion)
+    return " ".join(sorted(hosts | {"embedded" for each in prints if each.startswith("embedded@")}))
 
 
 def as_measured(found: Findings) -> Findings:

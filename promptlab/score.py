@@ -11,7 +11,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from promptlab.stats.paired import mean, rate_interval
 from promptlab.template import Template
 from promptlab.template import load as load_templates
 from promptlab.template.files import SUFFIXES
+from promptlab.tune.elsewhere import Elsewhere, elsewhere
 from promptlab.view import Plan, View, block
 from promptlab.write import write_text
 from promptlab.yaml_file import read_yaml
@@ -88,6 +89,7 @@ def write_experiment(ask: Ask) -> Path:
     pins, params = _settings(template, ask.sets)
     _check(ask, template)
     base = project_of(ask.template) / "score"
+    ask, tuned = _known(ask, base.parent.parent)
     text = _text(ask, base / "x", pins, params, rows)
     name = f"{ask.template.stem}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
     folder = base / name
@@ -97,10 +99,21 @@ def write_experiment(ask: Ask) -> Path:
         ignored = folder.parents[1] / ".gitignore"
         if not ignored.exists():
             write_text(ignored, "*\n")
+        if tuned is not None:
+            tuned.lay(folder)
         write_text(folder / "experiment.yaml", text)
     except OSError as error:
         raise BadInput(Problem(f"cannot write here: {error.strerror}", str(folder))) from None
     return folder / "experiment.yaml"
+
+
+def _known(ask: Ask, project: Path) -> tuple[Ask, Elsewhere | None]:
+    """With a model that an experiment of the project tuned: as that experiment calls it, so that skew is looked at."""
+    given = dict(ask.model) if isinstance(ask.model, Mapping) else {"id": ask.model}
+    tuned = elsewhere(project, str(given["id"]), "" if isinstance(ask.endpoint, str) else str(ask.endpoint["base_url"]))
+    if tuned is None:
+        return ask, None
+    return replace(ask, model=given | {"id": tuned.name, "recipe": tuned.recipe}), tuned
 
 
 def _template(path: Path) -> Template:

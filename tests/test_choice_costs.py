@@ -205,6 +205,8 @@ def test_what_lacks_a_price_is_named() -> None:
     hosted = arm("fine-tuned", np.ones(3), serving=Serving(usd=0.1, usd_per_month=3.0), setup=Setup(training=1.0))
     assert lacking(hosted, Use()) == ["fine-tuned is hosted by the hour, and `choose.volume_per_month` is not given"]
     assert lacking(hosted, Use(10)) == []
+    given = replace(none, serving=Serving(usd=0.1), setup=Setup(unpriced=("what its training cost is not known",)))
+    assert lacking(given, Use(10, updates_per_month=1)) == ["what its training cost is not known"]
     rag = arm("rag", np.ones(3), usd=0.1)
     assert lacking(rag, Use(10, updates_per_month=1)) == ["one change of knowledge of rag has no price"]
 
@@ -228,14 +230,16 @@ def test_setup_is_known_where_every_model_that_the_arm_asks_has_a_price(tmp_path
         SimpleNamespace(name=name, price=price) for name, price in (("a", 1), ("b", None), ("j", None))
     )
     run = mined(tmp_path, {"model": "a"}, [priced, bare])
-    assert _setup([run, run], Paid(label_usd=0.1)).usd == pytest.approx(0.5 + 2 * 0.4)
-    assert _setup([mined(tmp_path, {"model": "b"}, [priced, bare])], Paid()).unpriced == ("the model b has no price",)
+    assert _setup(run, Paid(label_usd=0.1)).usd == pytest.approx(0.5 + 0.4)
+    assert _setup(mined(tmp_path, {"model": "b"}, [priced, bare]), Paid()).unpriced == ("the model b has no price",)
     judged = mined(tmp_path, {"model": "a"}, [priced, bare, judge])
-    assert _setup([judged], Paid()).unpriced == ("the model j has no price",)
-    tuned = _setup([run], Paid(tuning=Tuning(80), tuned=True, label_usd=0.1))
+    assert _setup(judged, Paid()).unpriced == ("the model j has no price",)
+    tuned = _setup(run, Paid(tuning=Tuning(80), tuned=True, label_usd=0.1))
     assert (tuned.usd, tuned.unpriced) == (None, ("`tune.price.train` is not given",))
     assert tuned.labels == pytest.approx(8.5)
-    assert _setup([run], Paid(training_usd=3.0, tuned=True)).usd == pytest.approx(3.4)
+    assert _setup(run, Paid(training_usd=3.0, tuned=True)).usd == pytest.approx(3.4)
+    why = "what the training of t cost is not known"
+    assert _setup(run, Paid(tuned=True, unknown=why)).unpriced == (why,)
 
 
 def test_a_change_of_knowledge_is_a_passage_where_there_are_any_else_training_again(tmp_path: Path) -> None:

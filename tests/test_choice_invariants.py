@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from datetime import date
 from itertools import pairwise
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -28,9 +29,12 @@ USD = st.one_of(st.none(), st.sampled_from([0.0, 0.001, 0.002, 0.005]))
 SCORE = st.sampled_from([0.0, 0.0, 1.0, 1.0, 1.0, math.nan])
 
 
+World: TypeAlias = tuple[list[Arm], Limits, dict[str, Any]]
+
+
 @st.composite
-def worlds(draw: st.DrawFn) -> tuple[list[Arm], Limits]:
-    """Arms that agree on most rows, some of which cost nothing, or nobody knows what."""
+def worlds(draw: st.DrawFn) -> World:
+    """Arms that agree on most rows, some of which cost nothing, or nobody knows what; weights, and rows read before."""
     names = draw(st.lists(st.sampled_from(ARMS), min_size=2, max_size=5, unique=True))
     n = draw(st.integers(3, 60))
     base = np.array(draw(st.lists(SCORE, min_size=n, max_size=n)))
@@ -54,18 +58,20 @@ def worlds(draw: st.DrawFn) -> tuple[list[Arm], Limits]:
         usd_per_1k=draw(st.sampled_from([None, None, 3.0])),
         use=Use(draw(st.sampled_from([None, 1000.0]))),
     )
-    return arms, limits
+    weights = np.array(draw(st.lists(st.sampled_from([0.0, 1.0, 1.0, 2.0, 9.0]), min_size=n, max_size=n)))
+    reads = draw(st.sampled_from([1, 1, 2, 20]))
+    return arms, limits, {"reads": reads, "weights": weights if draw(st.booleans()) and weights.any() else None}
 
 
-def ruled(arms: list[Arm], limits: Limits) -> Choice:
-    return rule(arms, reference_of(arms, limits), limits, flips=FLIPS)
+def ruled(world: World) -> Choice:
+    arms, limits, how = world
+    return rule(arms, reference_of(arms, limits), limits, flips=FLIPS, **how)
 
 
 @settings(max_examples=50, deadline=None)
 @given(worlds())
-def test_what_is_taken_is_as_good_inside_the_limits_and_the_cheapest_of_those(world: tuple[list[Arm], Limits]) -> None:
-    arms, limits = world
-    choice = ruled(arms, limits)
+def test_what_is_taken_is_as_good_inside_the_limits_and_the_cheapest_of_those(world: World) -> None:
+    limits, choice = world[1], ruled(world)
     good = [each for each in choice.judged if each.eligible and not each.outside]
     assert (choice.name is None) == (not good)
     if choice.name is not None:
@@ -81,13 +87,16 @@ def test_what_is_taken_is_as_good_inside_the_limits_and_the_cheapest_of_those(wo
         assert (each.verdict == "outside") == bool(each.outside)
         assert (each.verdict in ("chosen", "until then")) == (each.arm.name == choice.name)
         assert (each.verdict == "chosen") == (each.arm.name == choice.name and choice.decided)
+    if choice.refuted:
+        assert not choice.of(choice.reference).outside
+        assert choice.of(choice.refuted).verdict in ("worse", "outside")
+        assert f"{choice.refuted} was the best on dev" in " ".join(sentences(choice))
 
 
 @settings(max_examples=50, deadline=None)
 @given(worlds())
-def test_eligible_and_p_adjusted_say_what_the_verdict_says(world: tuple[list[Arm], Limits]) -> None:
-    arms, limits = world
-    choice = ruled(arms, limits)
+def test_eligible_and_p_adjusted_say_what_the_verdict_says(world: World) -> None:
+    limits, choice = world[1], ruled(world)
     for each, row in zip(choice.judged, rows(choice, date(2026, 1, 1)), strict=True):
         assert row["verdict"] == each.verdict
         assert row["eligible"] == (each.verdict in ("chosen", "until then", "eligible"))
@@ -98,18 +107,23 @@ def test_eligible_and_p_adjusted_say_what_the_verdict_says(world: tuple[list[Arm
         assert shown or not row["eligible"]
         assert not shown or each.eligible or each.failed
         assert each.verdict != "worse" or each.bound.high < -limits.margin
+        assert each.bound.low <= each.bound.delta <= each.bound.high
+        assert math.isfinite(each.bound.high - each.bound.low)
+        if choice.decided and not each.outside and each.arm.name != choice.name:
+            assert each.bound.high < limits.margin
         assert row["reason"].startswith(reason(choice, each))
 
 
 @settings(max_examples=50, deadline=None)
 @given(worlds(), st.randoms(use_true_random=False))
-def test_no_order_of_rows_or_arms_changes_anything(world: tuple[list[Arm], Limits], chance: object) -> None:
-    arms, limits = world
+def test_no_order_of_rows_or_arms_changes_anything(world: World, chance: object) -> None:
+    arms, limits, how = world
     order = list(range(len(arms[0].scores)))
     chance.shuffle(order)  # type: ignore[attr-defined]
     moved = [replace(each, scores=each.scores[order], seeds=tuple(s[order] for s in each.seeds)) for each in arms]
     chance.shuffle(moved)  # type: ignore[attr-defined]
-    one, other = ruled(arms, limits), ruled(moved, limits)
+    weights = None if how["weights"] is None else how["weights"][order]
+    one, other = ruled(world), ruled((moved, limits, {**how, "weights": weights}))
     assert (one.name, one.decided, one.basis, one.rows) == (other.name, other.decided, other.basis, other.rows)
     assert set(one.rivals) == set(other.rivals)
     for each in one.judged:
@@ -122,10 +136,9 @@ def test_no_order_of_rows_or_arms_changes_anything(world: tuple[list[Arm], Limit
 
 @settings(max_examples=50, deadline=None)
 @given(worlds())
-def test_every_sentence_reads_as_one(world: tuple[list[Arm], Limits]) -> None:
+def test_every_sentence_reads_as_one(world: World) -> None:
     """No doubled words or stops, no bare NaN or None, no arm that is told of twice in one clause."""
-    arms, limits = world
-    choice = ruled(arms, limits)
+    choice = ruled(world)
     said = [*sentences(choice), *(f"{row['reason']}." for row in rows(choice, date(2026, 1, 1)))]
     for each in (*said, *(f"{line}." for line in legend(choice))):
         assert each.endswith(".")

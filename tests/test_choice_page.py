@@ -61,7 +61,7 @@ def test_a_curve_has_the_sizes_that_were_scored_in_full_and_names_the_others() -
     )
     [found] = curves(run)
     assert [(each.x, round(each.score, 2)) for each in found.points] == [(2, 0.5), (4, 0.6)]
-    assert found.left_out == "Dropped, so not drawn: 8 (after 12 of 50 dev rows)."
+    assert found.left_out == "Not scored in full, so not drawn: 8 (after 12 of 50 dev rows)."
     alone = looked(own, (own | {"bank.k": 8}, -12))
     assert [len(each.points) for each in curves(alone)] == [1]
     assert curves(looked(own)) == ()

@@ -131,6 +131,11 @@ def test_probe_calls_are_set_aside_and_few_rows_are_told(tmp_path: Path) -> None
         ("prompt,answer\n", "holds no rows"),
         ("prompt,answer\nsay yes,yes\nsay no,\n", "probe.csv:3: row 2: the label in column 'answer' is empty"),
         ("prompt,answer\nsay yes,yes\n ,no\n", "probe.csv:3: row 2: the prompt is empty"),
+        ("prompt,answer\nsay yes,yes\n", "probe.csv:2: a probe of 1 row tells nothing of what was lost"),
+        (
+            "prompt,answer\nsay yes,yes\nsay it,yes\n",
+            "probe.csv: as an off-task probe (`choose.probe`): column 'answer' says",
+        ),
     ],
 )
 def test_a_probe_that_cannot_be_asked_is_refused_before_anything_is_spent(tmp_path: Path, text: str, line: str) -> None:
@@ -142,6 +147,7 @@ def test_a_probe_that_cannot_be_asked_is_refused_before_anything_is_spent(tmp_pa
     assert line in str(error.value)
     assert "probe.csv" in str(error.value)
     assert "the columns prompt (sent as it stands) and answer" in str(error.value)
+    assert "runs/probe" not in str(error.value)
     assert not spent(prepared)
 
 

@@ -9,12 +9,17 @@ from pathlib import Path
 import pytest
 from test_choice_run import FEW, sample, table
 
+from promptlab.choice.arm import Tuning
 from promptlab.choice.choose import choose, planned
+from promptlab.choice.collect import Paid, _known, collect
 from promptlab.choice.reason import sentences
 from promptlab.choice.tuned import TunedModels, as_models, tuned_models
+from promptlab.embedded import VERSION
 from promptlab.errors import BadInput
 from promptlab.experiment import Experiment
 from promptlab.experiment.choose import Choose
+from promptlab.prepare import opened
+from promptlab.records import Endpoint, Model
 from promptlab.tune.settings import TunePrice, TuneSettings
 from promptlab.tune.tune import tune
 from promptlab.tune.tuned import kept
@@ -35,9 +40,12 @@ def test_a_tuned_arm_is_trained_first_and_then_one_of_the_arms(tmp_path: Path) -
     row = table(prepared)[2]
     assert row["arm"] == "fine-tuned"
     assert (row["train_rows"], row["seeds"]) == (str(own[0]["rows"]), "2")
-    assert float(row["setup_usd"]) > 0
+    first, second = (json.loads((run.folder / "manifest.json").read_text()) for run in done.runs["fine-tuned"])
+    assert (second["list_usd"], float(row["setup_usd"])) == (0, round(first["list_usd"] + own[0]["usd"], 6))
     assert float(row["update_usd"]) == round(own[0]["usd"], 6)
     assert "2 seeds" in " ".join(sentences(done.choice))
+    unknown = collect("fine-tuned", done.runs["fine-tuned"], Paid(0.1))
+    assert (unknown.setup.usd, unknown.update_usd) == (None, None), "who tuned it elsewhere is not said to be free"
 
 
 def test_what_is_trained_missing_and_taught_is_told_arm_by_arm(tmp_path: Path) -> None:
@@ -73,3 +81,51 @@ def test_a_price_that_was_added_after_tuning_is_used() -> None:
     priced = replace(bare, settings=TuneSettings("openai", price=TunePrice(train=3.0)))
     assert [priced.paid(name, 0.1).training_usd for name in ("t", "old")] == [6.0, 6.0]
     assert priced.paid("other", 0.1).tuned is False
+
+
+ENTRY = {"name": "tuned-small-s1-n12", "id": "ft:small:x", "base_url": f"embedded@{VERSION}", "recipe": "a" * 64,
+         "base": "small", "arm": "fine-tuned", "seed": 1, "rows": 12, "train_tokens": 2_000_000, "usd": 6.0,
+         "price": {"input": 1.0, "output": 2.0, "cached": None}, "hosting_per_hour": 2.0}  # fmt: skip
+
+
+@pytest.mark.parametrize("tune", ["tune={trainer: none}", "tune={trainer: openai, sizes: [12], epochs: 7}"])
+def test_what_a_named_model_took_is_known_whatever_tune_says_by_now(tmp_path: Path, tune: str) -> None:
+    """Also where there is no `tune`, and under another name."""
+    sample(tmp_path, "support_intent")
+    home = tmp_path / "experiments" / "support_intent"
+    list_of(home).parent.mkdir(parents=True)
+    list_of(home).write_text(json.dumps([ENTRY]), encoding="utf-8")
+    raw = {"id": ENTRY["id"], "name": "mine"}
+    for named, name in ((ENTRY["name"], ENTRY["name"]), (raw, "mine")):
+        prepared = opened(home / "experiment.yaml", [tune, f"models={json.dumps(['small', named])}"])
+        paid = tuned_models(prepared).paid(name, 0.1)
+        assert (paid.tuned, paid.training_usd, paid.hosting_per_hour) == (True, 6.0, 2.0)
+        assert paid.tuning == Tuning(12, 2_000_000)
+        assert tuned_models(prepared).paid("small", 0.1) == Paid(0.1)
+        bare = replace(prepared, experiment=replace(prepared.experiment, tune=None))
+        assert tuned_models(bare).paid(name, 0.1) == paid
+    dearer = replace(tuned_models(prepared), settings=TuneSettings(price=TunePrice(train=5.0, hosting_per_hour=0.0)))
+    assert (dearer.paid("mine", 0.1).training_usd, dearer.paid("mine", 0.1).hosting_per_hour) == (10.0, 0.0)
+
+
+def test_what_no_price_would_tell_is_said_to_be_unknown() -> None:
+    """Of a model that was given nobody knows what it was trained on."""
+    given = {"name": "tuned-small", "recipe": "r", "rows": None, "train_tokens": None, "usd": None}
+    job = {**given, "name": "t", "rows": 9, "train_tokens": 100}
+    for price in (TunePrice(), TunePrice(train=3.0)):
+        known = TunedModels(TuneSettings("given", price=price), (given, job))
+        assert known.paid("tuned-small", None).unknown == "what the training of tuned-small cost is not known"
+    assert TunedModels(TuneSettings("openai"), (job,)).paid("t", None).unknown == "`tune.price.train` is not given"
+    uncounted = TunedModels(TuneSettings("openai", price=TunePrice(train=3.0)), ({**job, "train_tokens": None},))
+    assert uncounted.paid("t", None).unknown == "what the training of t cost is not known"
+
+
+def test_a_tuned_arm_is_never_free_whoever_tuned_its_model() -> None:
+    """One that was tuned elsewhere, and is named with a recipe of its own, or like one of ours."""
+    bare = Model("tuned-small-s1-n9", Endpoint("https://h.test/v1"), "ft")
+    told = "what the training of tuned-small-s1-n9 cost is not known"
+    assert _known("fine-tuned", bare, Paid(0.1)) == Paid(0.1, tuned=True, unknown=told)
+    assert _known("prompt", replace(bare, recipe="v2"), Paid()).tuned
+    assert _known("prompt", bare, Paid(0.1)) == Paid(0.1)
+    paid = Paid(0.1, 3.0, tuned=True)
+    assert _known("fine-tuned", bare, paid) == paid

@@ -24,6 +24,7 @@ from promptlab.choice.costs import Use
 from promptlab.choice.curve import Curve, curve
 from promptlab.choice.limits import Limits
 from promptlab.choice.page import page
+from promptlab.choice.probe import loss
 from promptlab.choice.reason import legend, reason, sentences
 from promptlab.choice.rule import Choice, rule
 from promptlab.choice.table import against, rows
@@ -132,6 +133,33 @@ def test_the_reference_is_not_called_the_best_on_dev_where_a_slower_arm_is_bette
     assert "worse than the best on dev inside the limits by more than" in reason(other, other.of("prompt"))
 
 
+def test_what_could_not_be_measured_is_said_in_words_and_never_as_nan() -> None:
+    """One probe row, seeds whose every call failed, a card without a score."""
+    few = arm("fine-tuned", right(0.8, N), 0.8, off_task=loss(np.ones(1), np.ones(1)))
+    lost = np.full(N, np.nan)
+    none = arm("fine-tuned+rag", lost, 0.8, seeds=(lost, lost, lost), off_task=loss(right(0.9), right(0.9)))
+    one = replace(none, name="fine-tuned", scores=right(0.8, N), seeds=(right(0.8, N), lost), off_task=few.off_task)
+    for tuned in (few, one):
+        made = rule([arm("rag", right(0.8, N), 0.9), tuned, none], "rag", Limits(probe=True))
+        said = " ".join(sentences(made))
+        assert "outside the limits: 1 probe row is too few to tell what it may have lost off task" in said
+        assert "fine-tuned+rag was tuned with 3 seeds: its score is the mean of 3 seeds" in said
+        assert ("was tuned with 2 seeds (80.0, no score on test)" in said) == (tuned is one)
+        html = page("x", made, rows(made, date(2026, 1, 1)), [], [], {}, {})
+        assert re.findall(r"\b(?:nan|inf)\b", re.sub(r"<[^>]*>", " ", said + html)) == []
+
+
+def test_bounds_of_rows_that_were_read_many_times_are_figures() -> None:
+    rng = np.random.default_rng(0)
+    for scale in (1, 100):
+        good, cheap = (rng.random((2, 100)) < 0.8) * float(scale)
+        made = rule([arm("rag", good, 0.9, usd=0.002), arm("prompt", cheap, 0.8, usd=0.001)], "rag", reads=20)
+        bound = made.of("prompt").bound
+        assert bound is not None
+        assert -0.5 * scale < bound.low < bound.high < 0.5 * scale
+        assert "inf" not in " ".join(sentences(made))
+
+
 # --- terminal
 
 
@@ -146,7 +174,7 @@ def test_the_terminal_says_which_limit_failed_what_all_costs_and_what_the_verdic
     assert "worse = worse than the best on dev (rag) by more than 5.0 points" in out
     assert "Δ to rag [bounds]" in out
     assert "fine-tuned, training rows (seed 1): 20 → 30.0, 40 → 50.0 (dev)." in out
-    assert "Dropped, so not drawn: 8 (after 32 of 90 dev rows)." in out
+    assert "Not scored in full, so not drawn: 8 (after 32 of 90 dev rows)." in out
 
 
 def test_which_seed_look_and_take_point_to_is_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -66,6 +66,15 @@ def asked(path: Path) -> int:
     return total
 
 
+def older(kept: Path) -> None:
+    """A taught.json as it was written before rows were marked and kept."""
+    value = json.loads(kept.read_text(encoding="utf-8"))
+    del value["marks"], value["sketches"]
+    for each in value["compared"]:
+        del each["inputs"], each["passages"], each["row"]
+    kept.write_text(json.dumps(value), encoding="utf-8")
+
+
 def asking(ready: Prepared, **slots: Any) -> Variant:
     return ready.space.variant({**ready.baseline.slots, "model": NAME, **slots}, "test")
 
@@ -167,7 +176,7 @@ def test_models_that_were_taught_otherwise_are_told_apart(trained: Path) -> None
     both = replace(ready.skews, taught={NAME: known, "small": other})
     found = [both.of(ready.space.variant({**ready.baseline.slots, "model": each}, "x")) for each in (NAME, "small")]
     assert found[0] == ""
-    assert found[1].startswith("it sends 2 messages, and 1 were taught (training row ")
+    assert found[1].startswith("it sends 2 messages, and 1 were taught (on the training row ")
 
 
 def test_what_was_taught_may_be_sent_by_other_choices_now(own: Path) -> None:
@@ -217,7 +226,7 @@ def test_demos_that_were_not_taught_are_told_as_more_messages(tmp_path: Path) ->
     assert "it sends 4 messages, and 2 were taught" in skew(ready.task, some, known, examples)
 
 
-def test_rows_that_were_edited_since_are_not_compared_and_what_is_not_known_is_told(own: Path) -> None:
+def test_rows_that_were_edited_since_are_compared_as_they_were_and_what_is_not_known_is_told(own: Path) -> None:
     ready = opened(own, [BOTH])
     known = ready.skews.taught[NAME]
     train = {each.id: replace(each, inputs={"message": "edited"}) for each in ready.rows.train}
@@ -225,10 +234,17 @@ def test_rows_that_were_edited_since_are_not_compared_and_what_is_not_known_is_t
     assert not any("is not checked" in note for note in ready.rows.notes)
     data = own.parent / "data.jsonl"
     whole = data.read_text(encoding="utf-8")
-    data.write_text(whole.replace(", case", ", as case"), encoding="utf-8")
-    assert opened(own, [BOTH]).skews.unknown == (NAME,), "no row is left to compare"
-    data.write_text(whole, encoding="utf-8")
     (kept,) = own.parent.glob("runs/tune/*/taught.json")
+    data.write_text(whole.replace(", case", ", as case"), encoding="utf-8")
+    edited = opened(own, [BOTH])
+    assert edited.skews.unknown == ()
+    assert edited.skews.of(asking(edited)) == ""
+    assert "message 1 (system) differs" in edited.skews.of(asking(edited, tone="kind"))
+    older(kept)
+    old = opened(own, [BOTH])
+    assert old.skews.unknown == (NAME,), "older files keep no row, and none is left to compare"
+    assert any("whether it is asked as it was trained is not checked" in note for note in old.rows.notes)
+    data.write_text(whole, encoding="utf-8")
     for damage in ("{", '{"slots": 3}', "[]"):
         kept.write_text(damage, encoding="utf-8")
         assert taught(kept) is None

@@ -13,7 +13,7 @@ import pytest
 
 from promptlab.errors import BadInput, Interrupted
 from promptlab.folder import project_of
-from promptlab.reads import ahead, counts, note_read, reread
+from promptlab.reads import ahead, counts, note_choice, note_read, reread
 from promptlab.records import Call, Completion, Endpoint, Example, Model, Usage
 from promptlab.store import Store
 
@@ -259,6 +259,16 @@ def test_reads_of_a_test_set_are_counted_by_run_and_a_damaged_count_is_kept_asid
     (tmp_path / "test_reads.json").write_text("[1]")
     assert note_read(tmp_path, rows, "r4") == 1
     assert (tmp_path / "test_reads.damaged.json").read_text() == "[1]"
+
+
+def test_the_arms_of_one_choice_are_one_reading(tmp_path: Path) -> None:
+    rows = [Example("a", {}, "x")]
+    for run in ("r1", "a1", "a2", "a3"):
+        note_read(tmp_path, rows, run)
+    note_choice(tmp_path, ("a1", "a2", "a3"), "c1")
+    assert "read by 2 runs and choices; p will be multiplied by 14.8" in ahead(tmp_path, rows, "r2")[0]
+    assert note_read(tmp_path, rows, "r2") == 3
+    assert [note_read(tmp_path, rows, run) for run in ("r1", "a3")] == [1, 2], "they stay what they were"
 
 
 def test_before_test_is_read_again_it_is_told_what_that_costs(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -19,9 +20,10 @@ from promptlab.errors import BadInput, EndpointUnusable
 from promptlab.prepare import opened
 from promptlab.tune.command import Command
 from promptlab.tune.placeholders import words
-from promptlab.tune.process import alive
-from promptlab.tune.settings import TuneSettings
+from promptlab.tune.process import alive, begun, claimed, mark
+from promptlab.tune.settings import TunePrice, TuneSettings
 from promptlab.tune.tune import cancel, tune
+from promptlab.tune.tuned import table
 
 SCRIPT = """
 import json, os, pathlib, sys, time
@@ -98,6 +100,8 @@ def test_it_is_never_started_without_a_yes(tmp_path: Path) -> None:
         ("print(json.dumps({'id': 'x'}))", r"names no model"),
         ("print(json.dumps([1]))", r"names no model"),
         ("print(json.dumps({'model': 'x', 'base_url': 'here'}))", r"base_url that is no address: 'here'"),
+        ("print(json.dumps({'model': 'x', 'base_url': 'http://[bad'}))", r"base_url that is no address"),
+        ("print(json.dumps({'model': 'x\\n\\ud800'}))", r"names no model"),
         ("open(out, 'w').write('{torn')", r"the file result.json is no JSON"),
         (BY_FILE + "sys.exit(3)", r"exit code 3"),
         ("os.kill(os.getpid(), 9)", r"was killed by signal 9 \(Killed\)"),
@@ -217,6 +221,101 @@ def test_after_sigkill_of_promptlab_the_program_goes_on_and_its_result_is_taken(
     (made,) = tune(opened(experiment), asked, yes=True, tell=tell)
     assert (made.model.id, starts(tmp_path)) == ("mine-3", 1)
     assert (f"process {child} goes on" in told) != late
+
+
+@pytest.mark.parametrize(("dies", "ends"), [("process", "first"), ("process", "later"), ("-starting", "first")])
+def test_killed_around_the_start_of_the_program_it_is_started_once(tmp_path: Path, dies: str, ends: str) -> None:
+    """After it was started and before that was noted; and before it was started at all."""
+    asked, experiment = settings(tmp_path, BY_FILE, go=False), where(tmp_path)
+    with tuning(experiment, dies, trainer="command", sizes=(12,), seeds=(3,), command=asked.command) as running:
+        running.join(20)
+        assert running.exitcode == -signal.SIGKILL
+    if dies == "process":
+        until(lambda: starts(tmp_path) == 1)
+    assert "process" not in json.loads(next(tmp_path.glob("runs/tune/*/job.json")).read_text())
+    told: list[str] = []
+    if ends == "first":
+        (tmp_path / "go").touch()
+        until(lambda: dies != "process" or list(tmp_path.glob("runs/tune/*/result.json")))
+
+    def tell(name: str, line: str) -> None:
+        told.append(line)
+        (tmp_path / "go").touch()
+
+    (made,) = tune(opened(experiment), asked, yes=True, tell=tell)
+    assert (made.model.id, starts(tmp_path)) == ("mine-3", 1)
+    assert any("goes on" in line for line in told) == (ends == "later")
+    assert not list(tmp_path.glob("runs/tune/*/.start-*")) or dies == "-starting"
+
+
+def test_a_program_that_was_started_and_not_noted_can_be_cancelled(tmp_path: Path) -> None:
+    asked, experiment = settings(tmp_path, "", go=False), where(tmp_path)
+    with tuning(experiment, "process", trainer="command", sizes=(12,), seeds=(3,), command=asked.command) as running:
+        running.join(20)
+    until(lambda: starts(tmp_path) == 1)
+    assert "was stopped" in cancel(opened(experiment), asked)[0]
+
+
+def test_what_comes_too_late_to_claim_its_start_becomes_no_program(tmp_path: Path) -> None:
+    """A second start has decided that nothing was started: then nothing is, however late the first one comes."""
+    claim = tmp_path / ".start-x"
+    assert claimed(claim) is None
+    late = begun(["touch", "started"], tmp_path / "log", tmp_path, claim)
+    assert late.wait(20) == 0
+    assert not (tmp_path / "started").exists()
+    first = begun(["sleep", "30"], tmp_path / "log", tmp_path, tmp_path / ".start-y")
+    noted = claimed(tmp_path / ".start-y")
+    assert noted == mark(first.pid)
+    assert alive(noted)
+    first.kill()
+    first.wait(20)
+    assert not alive(noted)
+
+
+def test_the_program_is_started_as_it_stands(tmp_path: Path) -> None:
+    """Its arguments, its folder, no open files but the usual, and the signals that any program of ours ignores."""
+    code = (
+        "import json, os, sys; files = os.listdir('/proc/self/fd'); "
+        "print(json.dumps([sys.argv[1:], os.getcwd(), len(files), os.getpgid(0) == os.getpid()]))"
+    )
+    log, claim = tmp_path / "log", tmp_path / ".start-x"
+    begun([sys.executable, "-S", "-c", code, "a b", "$x", ""], log, tmp_path, claim).wait(20)
+    assert json.loads(log.read_text(encoding="utf-8")) == [["a b", "$x", ""], str(tmp_path), 4, True]
+    asked = ["grep", "SigIgn", "/proc/self/status"]
+    begun(asked, log, tmp_path, tmp_path / ".start-y").wait(20)
+    assert log.read_text(encoding="utf-8") == subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_key_that_the_program_says_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUNE_KEY", "sk3cret/with+odd")
+    told: list[str] = []
+    asked = ready(tmp_path, SERVER.url)
+    path = tmp_path / "experiment.yaml"
+    path.write_text(path.read_text().replace('"max_retries"', '"api_key_env": "TUNE_KEY", "max_retries"'))
+    asked = opened(path)
+    end = "print('key', os.environ['TUNE_KEY']); print('last', os.environ['TUNE_KEY']); sys.exit(3)\n"
+    with pytest.raises(EndpointUnusable, match=r"its last words: last \[redacted\]") as caught:
+        tune(asked, settings(tmp_path, end), yes=True, tell=lambda name, line: told.append(line))
+    assert "key [redacted]" in told
+    assert "sk3cret" not in f"{told} {caught.value}"
+
+
+@pytest.mark.parametrize("url", ["http://bob:pw4567890@127.0.0.1:9/v1", "http://127.0.0.1:9/v1?sig=pw4567890abcdef"])
+def test_an_address_with_a_password_is_neither_told_nor_kept(tmp_path: Path, url: str) -> None:
+    asked = ready(tmp_path)
+    with pytest.raises(EndpointUnusable, match="with a user, a password or a key in it") as given_back:
+        tune(asked, settings(tmp_path, BY_FILE.replace("URL", url)), yes=True)
+    with pytest.raises(EndpointUnusable, match="with a user, a password or a key in it") as set_so:
+        tune(asked, settings(tmp_path, "print(json.dumps({'model': 'mine-3'}))\n", base_url=url), yes=True)
+    assert "pw4567890" not in f"{given_back.value} {set_so.value}"
+    assert "pw4567890" not in table(tmp_path).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("tokens", ["10**310", "-5", "True"])
+def test_a_count_of_tokens_that_cannot_be_is_not_taken(tmp_path: Path, tokens: str) -> None:
+    end = BY_FILE.replace("7}", f"{tokens}}}")
+    (made,) = tune(ready(tmp_path), settings(tmp_path, end, price=TunePrice(train=3.0)), yes=True)
+    assert made.train_tokens is None
 
 
 def test_ctrl_c_leaves_the_program_at_work_and_says_so(tmp_path: Path) -> None:

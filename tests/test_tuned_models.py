@@ -11,20 +11,17 @@ from typing import Any
 
 import pytest
 from project import project
-from tune_server import HASTY, TuneServer
 
 from promptlab.choice.tuned import said
 from promptlab.embedded import VERSION
 from promptlab.embedded.tuned import SHELF
-from promptlab.errors import BadInput, EndpointUnusable
+from promptlab.errors import BadInput
 from promptlab.experiment import Experiment
 from promptlab.metrics.judging import identity
 from promptlab.prepare import Prepared, opened
 from promptlab.records import Endpoint, Model, Price, Request
 from promptlab.retrieve.contents import contents
-from promptlab.tune.jobs import Jobs
-from promptlab.tune.memory import Memory
-from promptlab.tune.settings import TunePrice, TuneSettings
+from promptlab.tune.settings import TuneSettings
 from promptlab.tune.tune import tune
 from promptlab.tune.tuned import kept, table
 
@@ -200,6 +197,8 @@ def test_a_name_that_is_not_there_is_a_problem_with_the_nearest_and_the_command(
         (json.dumps([entry(recipe=None)]), "item 1 has no 'recipe'"),
         (json.dumps([entry(base_url="file:///etc")]), "base_url that is no address"),
         (json.dumps([entry(usd="much")]), "'usd' that is no number"),
+        (json.dumps([entry(hosting_per_hour=-1)]), "'hosting_per_hour' that is no number"),
+        (json.dumps([entry(price={"input": 1})]), "'price' that is none"),
         ("[" * 100_000, "it cannot be read"),
     ],
 )
@@ -234,51 +233,32 @@ def test_one_model_is_kept_under_a_name_the_last_one(tmp_path: Path) -> None:
     assert [each["recipe"] for each in kept(tmp_path)] == [other.recipe]
     tune(ready, OPENAI)
     assert [each["recipe"] for each in kept(tmp_path)] == [first.recipe]
+    (longer,) = tune(ready, replace(OPENAI, sizes=(20,)))
+    tune(ready, OPENAI)
+    both = [each["recipe"] for each in kept(tmp_path)]
+    assert both == [first.recipe, longer.recipe], "the last that was trained is the last"
 
 
-def test_memory_counts_the_models_that_were_forgotten(tmp_path: Path) -> None:
-    path = tmp_path / "job.json"
-    memory = Memory(path)
-    memory.note("job", "j")
-    memory.forget()  # no model came of it
-    assert Memory(path).times == 0
-    memory.trained("ft:1")
-    memory.trained("ft:1")
-    assert Memory(path).times == 0
-    memory.forget()
-    memory.forget()
-    assert (Memory(path).times, Memory(path).fact("trained")) == (1, None)
-    memory.trained("ft:1")
-    memory.trained("ft:2")  # a trainer that trains each time it is asked
-    assert Memory(path).times == 2
-    path.write_text("{torn", encoding="utf-8")
-    assert Memory(path).times > 1_000_000, "nobody knows how often: a number that was never used"
+def test_a_tuned_model_is_known_by_its_id_at_its_address_under_whatever_name(tmp_path: Path) -> None:
+    """So it is asked anew once it was trained again under its id, and asked as it was taught."""
+    url = "http://127.0.0.1:9/v1"
+    listed(tmp_path, entry(id="m", base_url=f"{url}/", recipe="old"), entry(id="m", base_url=url, name="t", recipe="r"))
+    own = {"id": "m", "name": "mine", "base_url": url}
+    found = models_of(tmp_path, models=["small", own, {**own, "name": "v2", "recipe": "mine"}])
+    assert {name: each.recipe for name, each in found.items()} == {"small": "", "mine": "r", "v2": "mine"}
+    path = written(tmp_path, models=["small", own])
+    loaded = Experiment.load(path, [f"search.meta={json.dumps(own)}"])
+    assert (loaded.meta and loaded.meta.recipe, table(tmp_path) in loaded.files) == ("r", True)
+    elsewhere = {**own, "base_url": "http://127.0.0.1:8/v1"}
+    assert models_of(tmp_path, models=["small", elsewhere])["mine"].recipe == ""
+    table(tmp_path).unlink()
+    assert models_of(tmp_path, models=["small", own])["mine"].recipe == ""
 
 
-def test_training_again_under_one_id_makes_another_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At a server that calls every model by one name."""
-    monkeypatch.setattr(Jobs.__init__, "__defaults__", HASTY)
-    with TuneServer() as server:
-        made = project(tmp_path, 80, endpoint={"base_url": server.url}, models=["base"], data={
-            "path": "data.jsonl", "inputs": ["message"], "label": "topic", "id": "id", "split": SPLIT})  # fmt: skip
-        ready = opened(made)
-        settings = replace(OPENAI, base="base", price=TunePrice(train=2.0))
-        own = server._advance
-
-        def same(name: str) -> None:
-            own(name)
-            server.jobs[name] |= {"fine_tuned_model": "ft:one"} if "fine_tuned_model" in server.jobs[name] else {}
-
-        server._advance = same  # type: ignore[method-assign]
-        server.listed.append("ft:one")
-        models = [tune(ready, settings, yes=True, fresh=fresh)[0] for fresh in (False, False, True, True)]
-        assert {each.model.id for each in models} == {"ft:one"}
-        plain = models[0].recipe
-        assert [each.recipe for each in models] == [plain, plain, f"{plain}-1", f"{plain}-2"]
-        assert [each.model.recipe for each in models] == [each.recipe for each in models]
-        (only,) = kept(tmp_path)
-        assert (only["recipe"], only["arm"], only["usd"]) == (f"{plain}-2", "fine-tuned", 0.002)
-        server.final = "failed"
-        with pytest.raises(EndpointUnusable):
-            tune(ready, settings, yes=True, fresh=True)
-        assert kept(tmp_path) == ()
+def test_a_base_is_never_its_own_tuned_model(tmp_path: Path) -> None:
+    """Where a trainer gives the base's own name back, the base keeps its keys."""
+    listed(tmp_path, entry(id="small"))
+    assert models_of(tmp_path, models=["small"])["small"].recipe == ""
+    listed(tmp_path, entry(id="small", base="mine"))
+    twice = [{"id": "small", "name": "mine"}, {"id": "small", "name": "other"}]
+    assert {each.recipe for each in models_of(tmp_path, models=twice).values()} == {""}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fault_server import FaultServer, raw
+from fault_server import FaultServer, ok, raw
 from rich.console import Console
 from test_tuned_models import NAME, OPENAI, own_shelf, written
 from typer.testing import CliRunner
@@ -30,11 +30,14 @@ from promptlab.cli.tuned import use
 from promptlab.embedded.tuned import SHELF
 from promptlab.endpoint import cards
 from promptlab.experiment import Experiment
+from promptlab.export.chosen import chosen as exported
+from promptlab.export.provenance import told
 from promptlab.prepare import opened
 from promptlab.records import Endpoint
 from promptlab.run import load_run, mine
 from promptlab.tune.tune import tune
 from promptlab.tune.tuned import table
+from promptlab.verdict import EMBEDDED
 
 __all__ = ["own_shelf"]
 
@@ -69,7 +72,10 @@ def asked(run: Path) -> tuple[int, int]:
 def test_the_commands_that_tune_prints_work_as_they_are_pasted_and_so_does_all_that_reads_the_run(
     tmp_path: Path,
 ) -> None:
-    """Tuned in one process, mined in another, retrained in a third: the cache answers for the model that it knows."""
+    """Tuned in one process, mined in another, retrained in a third: the cache answers for the model that it knows.
+
+    The engine learns the same from the same, so a second training asks nothing anew; other rows make another model.
+    """
     pins = {"tone": "short", "place": "last"}
     path = written(tmp_path, baseline=pins, space=pins, tune={"trainer": "openai", "sizes": [12]})
     said = here("tune", path)
@@ -86,6 +92,9 @@ def test_the_commands_that_tune_prints_work_as_they_are_pasted_and_so_does_all_t
     calls, new = asked(run)
     assert calls == new > 20
     here("tune", path, "--fresh")
+    here(*words)
+    assert [each.parent for each in tmp_path.glob("runs/*/results.csv")] == [run], "the same model, the same run"
+    here("tune", path, "--set", "tune.epochs=4")
     here(*words)
     [later] = [each.parent for each in tmp_path.glob("runs/*/results.csv") if each.parent != run]
     assert asked(later)[0] == calls
@@ -109,6 +118,21 @@ def test_a_model_that_is_named_before_it_is_trained_can_be_trained(tmp_path: Pat
     assert "promptlab tune" in before.output
     here("tune", path)
     assert [model.name for model in opened(path).experiment.models] == ["small", NAME]
+
+
+def test_rows_that_come_later_move_no_training_row_into_test(tmp_path: Path) -> None:
+    """Tuning remembers the splits as mining does: what was learned stays in train."""
+    path = written(tmp_path, tune={"trainer": "openai", "sizes": [12]})
+    here("tune", path)
+    learned = {each.id for each in opened(path).rows.train}
+    data = path.parent / "data.jsonl"
+    lines = data.read_text(encoding="utf-8").splitlines()
+    new = [json.dumps({**json.loads(line), "id": f"new{at}", "message": f"quite another one, number {at}{at}"})
+           for at, line in enumerate(lines[:60])]  # fmt: skip
+    data.write_text("\n".join([*new, *lines]) + "\n", encoding="utf-8")
+    later = opened(path, [f"models=[small, {NAME}]"])
+    assert learned <= {each.id for each in later.rows.train}
+    assert later.skewed == []
 
 
 def test_a_tuned_model_proposes_and_is_mined_in_this_process_too(tmp_path: Path) -> None:
@@ -228,6 +252,9 @@ def test_from_python_and_in_a_notebook_tuning_and_choosing_give_tables(tmp_path:
     assert chosen.name in (None, "prompt", "fine-tuned")
     assert chosen.decided == ("chosen" in set(left["verdict"]))
     assert chosen.sentences[0].startswith("Choice: " if chosen.decided else "Not decided")
+    assert str(chosen).splitlines() == chosen.sentences
+    assert EMBEDDED in chosen.sentences, "its scores prove no prompt"
+    assert EMBEDDED.partition(":")[2].strip()[:40] in (path.parent / "choice.html").read_text(encoding="utf-8")
 
 
 def test_an_endpoint_s_list_says_until_when_a_model_is_served(tmp_path: Path) -> None:
@@ -240,3 +267,16 @@ def test_an_endpoint_s_list_says_until_when_a_model_is_served(tmp_path: Path) ->
         server.models = raw("<html>")
         assert cards.asked([Endpoint(server.url)]) == {}
     assert cards.asked([Endpoint(server.url)]) == {}, "nobody answers any more"
+
+
+def test_a_row_is_stamped_with_who_answered_it_and_an_export_says_whom_it_asks(tmp_path: Path) -> None:
+    """The engine beside a server: each row of results.csv has its own stamp."""
+    with FaultServer() as server:
+        server.default = lambda body: ok("billing")
+        there = {"id": "served-model", "name": "mine", "base_url": server.url, "recipe": "v1"}
+        path = written(tmp_path, models=["small", there], space={"tone": "short", "place": "last"})
+        run = mine(opened(path))
+    stamps = dict(zip(run.results["model"], run.results["engine"], strict=True))
+    assert stamps == {"small": "embedded", "mine": server.url.split("/")[2]}
+    tuned = run.results.loc[run.results["model"] == "mine", "variant"].iloc[0]
+    assert f"mine is asked as served-model at {server.url}" in told(exported(run, tuned))[-2]

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import signal
 import sys
 import time
 from collections import defaultdict, deque
@@ -27,6 +29,7 @@ from promptlab.endpoint.retry import Backoff
 from promptlab.errors import PromptlabError
 from promptlab.prepare import opened
 from promptlab.tune.jobs import Jobs
+from promptlab.tune.memory import Memory
 from promptlab.tune.settings import TuneSettings
 from promptlab.tune.tune import tune
 
@@ -151,11 +154,14 @@ PRELOADED = ["aiohttp", "openai", "pandas", "scipy.stats", "promptlab.tune.tune"
 
 
 @contextmanager
-def tuning(experiment: Path, **settings: Any) -> Iterator[ForkServerProcess]:
-    """A tuning in a process of its own, forked from a server that holds the imports; killed at the end."""
+def tuning(experiment: Path, dies: str = "", **settings: Any) -> Iterator[ForkServerProcess]:
+    """A tuning in a process of its own, forked from a server that holds the imports; killed at the end.
+
+    ``dies``: it kills itself where it would note this fact ("-FACT": right after).
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    process = context.Process(target=_tune, args=(str(experiment), settings))
+    process = context.Process(target=_tune, args=(str(experiment), settings, dies))
     process.start()
     try:
         yield process
@@ -164,7 +170,18 @@ def tuning(experiment: Path, **settings: Any) -> Iterator[ForkServerProcess]:
         process.join()
 
 
-def _tune(experiment: str, settings: dict[str, Any]) -> None:
+def _tune(experiment: str, settings: dict[str, Any], dies: str) -> None:
+    if dies:
+        _note = Memory.note
+
+        def note(memory: Memory, name: str, value: Any) -> None:
+            if name == dies.removeprefix("-"):
+                if dies.startswith("-"):
+                    _note(memory, name, value)
+                os.kill(os.getpid(), signal.SIGKILL)
+            _note(memory, name, value)
+
+        Memory.note = note  # type: ignore[method-assign, assignment]
     Jobs.__init__.__defaults__ = HASTY
     with (Path(experiment).parent / "said.txt").open("w", encoding="utf-8", buffering=1) as said:
         sys.stdout = sys.stderr = said

@@ -4,15 +4,20 @@ Max-T (Westfall & Young 1993): the signs of the centred differences of whole row
 same for all arms, and the largest of the arms' t says how far a bound must stand off for all of them to hold at once.
 The standard error is recomputed inside every flip, with 1/n added to the variance, as in ``promptlab.stats.ties``; a
 bound never stands nearer than that of one arm alone by its t distribution.
+
+Weights: a row counts for its weight, in the mean and in the scatter about it; what is independent is then Kish's
+effective number, and the row more that disagrees is the heaviest: where ten rows out of hundreds weigh half of all,
+those ten are what the bounds rest on. Equal weights change nothing.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from promptlab.stats.sample import FEWEST_GROUPS, Array, Codes
 
@@ -25,8 +30,9 @@ class Bound:
     """One arm against the reference on the ``n`` rows that both have a score on.
 
     ``low`` and ``high`` are one-sided bounds of ``delta``, all of them together at the asked level; ``p`` is that of
-    "worse by the margin or more", adjusted in the same way. ``psi``: how much of a row the two disagree on, on average.
-    NaN where nothing can be told: below two rows, or fewer than eight groups of rows.
+    "worse by the margin or more", adjusted in the same way. ``psi``: n times the variance that equal arms would have,
+    which is the share of rows on which two arms disagree where rows stand alone and weigh the same. NaN where nothing
+    can be told: below two rows, or fewer than eight groups of rows.
     """
 
     n: int
@@ -39,25 +45,34 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class _Sums:
-    """Sums of differences and numbers of rows [arms, groups], with what is the same in every flip."""
+    """Weighted sums of differences and weights [arms, groups], with what is the same in every flip.
+
+    ``n`` is the whole weight, ``units`` how many groups that is worth, ``more`` the share of a row that disagrees more.
+    """
 
     total: Array
     sizes: Array
     n: Array
     units: Array
+    more: Array
 
     @property
     def mean(self) -> Array:
-        return np.asarray(np.sum(self.total, axis=1) / self.n)
+        with np.errstate(invalid="ignore"):  # NaN without rows
+            return np.asarray(np.sum(self.total, axis=1) / self.n)
 
     def centred(self) -> _Sums:
-        return _Sums(self.total - self.sizes * self.mean[:, None], self.sizes, self.n, self.units)
+        return replace(self, total=self.total - self.sizes * self.mean[:, None])
+
+    def of(self, told: npt.NDArray[np.bool_]) -> _Sums:
+        """Those of some arms."""
+        return _Sums(self.total[told], self.sizes[told], self.n[told], self.units[told], self.more[told])
 
     def error(self, mean: Array, cross: Array) -> Array:
-        """The cluster-robust standard error of a mean; ``cross`` are the sums weighed by their numbers of rows."""
+        """The cluster-robust standard error of a mean; ``cross`` are the sums times their weights, added up."""
         square, sizes = np.sum(self.total**2, axis=1), np.sum(self.sizes**2, axis=1)
         scatter = np.maximum(square - 2 * mean * cross + mean**2 * sizes, 0)
-        return np.asarray(np.sqrt(scatter * self.units / (self.units - 1) / self.n**2 + 1 / self.units**2))
+        return np.asarray(np.sqrt(scatter * self.units / (self.units - 1) / self.n**2 + self.more**2))
 
 
 def bounds(
@@ -65,6 +80,7 @@ def bounds(
     margin: float,
     seed: int,
     *,
+    weights: Array | None = None,
     groups: Codes | None = None,
     spread: Sequence[tuple[float, int]] = (),
     level: float = 0.05,
@@ -74,51 +90,50 @@ def bounds(
 
     ``spread``: by arm, the variance over its tuning seeds and their number (0 or 1: none); it widens the arm's bounds.
     """
-    sums = _sums(differences, groups)
-    told = (sums.n >= 2) & (sums.units >= (2 if groups is None else min(FEWEST_GROUPS, differences.shape[1])))
-    nan = math.nan
-    seen = zip(sums.n, differences, strict=True)
-    result = [Bound(int(n), _mean(row), nan, nan, nan, _psi(row)) for n, row in seen]
+    shares = ~np.isnan(differences) * (np.ones(differences.shape[1]) if weights is None else weights)
+    sums, rows = _sums(differences, shares, groups), np.sum(shares > 0, axis=1)
+    count = rows if groups is None else np.sum(sums.sizes > 0, axis=1)
+    told = (sums.units > 2 - 1e-9) & (count >= (2 if groups is None else min(FEWEST_GROUPS, differences.shape[1])))
+    nan, seen = math.nan, zip(rows, sums.mean, _psi(sums, rows), strict=True)
+    result = [Bound(int(n), float(delta), nan, nan, nan, float(psi)) for n, delta, psi in seen]
     if not told.any():
         return tuple(result)
-    kept = _Sums(sums.total[told], sums.sizes[told], sums.n[told], sums.units[told])
+    kept = sums.of(told)
     highest = np.sort(np.concatenate(list(_highest(kept, seed, flips))))
-    mean = kept.mean
-    rows = kept.error(mean, np.sum(kept.sizes * kept.total, axis=1))
+    alone = kept.error(kept.mean, np.sum(kept.sizes * kept.total, axis=1))
     for place, k in enumerate(map(int, np.flatnonzero(told))):
         error, freedom = _widened(
-            float(rows[place]), float(kept.units[place]) - 1, *(spread[k] if spread else (0.0, 0))
+            float(alone[place]), float(kept.units[place]) - 1, *(spread[k] if spread else (0.0, 0))
         )
-        t = (float(mean[place]) + margin) / error
-        off = max(_quantile(highest, level), _upper(freedom, level)) * error
-        p = max((1 + float(np.sum(highest >= t - 1e-9))) / (1 + len(highest)), _tail(freedom, t))
         old = result[k]
-        result[k] = Bound(old.n, old.delta, old.delta - off, old.delta + off, p, old.psi)
+        off = _reach(highest, freedom, level, len(kept.n)) * error
+        p = _p(highest, freedom, (old.delta + margin) / error, level, len(kept.n))
+        result[k] = replace(old, low=old.delta - off, high=old.delta + off, p=p)
     return tuple(result)
 
 
-def _mean(row: Array) -> float:
-    known = row[~np.isnan(row)]
-    return float(known.mean()) if len(known) else math.nan
+def _psi(sums: _Sums, rows: npt.NDArray[np.int64]) -> Array:
+    """About zero, for the arms are taken to be equal. A disagreement that was not seen once counts as one row's."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(rows * np.maximum(np.sum(sums.total**2, axis=1) / sums.n**2, sums.more**2))
 
 
-def _psi(row: Array) -> float:
-    """The mean square of the differences: of scores that are 0 or 1, the share of rows on which two arms disagree."""
-    known = row[~np.isnan(row)]
-    return float(np.mean(known**2)) if len(known) else math.nan
-
-
-def _sums(differences: Array, groups: Codes | None) -> _Sums:
-    known = ~np.isnan(differences)
-    filled = np.where(known, differences, 0.0)
-    if groups is None:
-        total, sizes = filled, known.astype(float)
-    else:
+def _sums(differences: Array, shares: Array, groups: Codes | None) -> _Sums:
+    total, sizes, counts = np.where(shares > 0, differences, 0.0) * shares, shares, (shares > 0).astype(float)
+    if groups is not None:
         belongs = np.eye(int(groups.max(initial=-1)) + 1)[groups]
-        total, sizes = filled @ belongs, known @ belongs
+        total, sizes, counts = total @ belongs, sizes @ belongs, counts @ belongs
     order = np.lexsort(np.round(np.vstack([total, sizes]), 9))  # the signs fall on the same rows, in whatever order
     total, sizes = total[:, order], sizes[:, order]
-    return _Sums(total, sizes, np.sum(sizes, axis=1), np.sum(sizes > 0, axis=1).astype(float))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        units = np.sum(sizes > 0, axis=1) * np.minimum(1, np.nan_to_num(_worth(sizes) / _worth(counts)))
+        heaviest = shares.max(axis=1) / sizes.sum(axis=1)
+        return _Sums(total, sizes, np.sum(sizes, axis=1), units, np.maximum(1 / units, heaviest))
+
+
+def _worth(sizes: Array) -> Array:
+    """Kish's effective number of each row of sizes."""
+    return np.asarray(np.sum(sizes, axis=1) ** 2 / np.sum(sizes**2, axis=1))
 
 
 def _highest(sums: _Sums, seed: int, flips: int) -> Iterator[Array]:
@@ -134,10 +149,26 @@ def _highest(sums: _Sums, seed: int, flips: int) -> Iterator[Array]:
         yield np.asarray(np.max(mean / centred.error(mean, cross), axis=1))
 
 
-def _quantile(ordered: Array, level: float) -> float:
-    """How far the largest t is exceeded in no more than ``level`` of the flips."""
-    place = math.ceil((1 - level) * (len(ordered) + 1)) - 1
-    return float(ordered[place]) if place < len(ordered) else math.inf
+def _reach(highest: Array, freedom: float, level: float, arms: int) -> float:
+    """How many standard errors a bound stands off: as far as the largest t goes in all but ``level`` of the flips.
+
+    Below what so many flips can tell it is Bonferroni's t, and past all of them.
+    """
+    if _too_fine(level, highest):
+        return max(float(highest[-1]), _upper(freedom, level / arms))
+    place = min(math.ceil((1 - level) * (len(highest) + 1)), len(highest)) - 1
+    return max(float(highest[place]), _upper(freedom, level))
+
+
+def _p(highest: Array, freedom: float, t: float, level: float, arms: int) -> float:
+    """What ``_reach`` stands off from, as a p: it is at most ``level`` where the bound is past the margin."""
+    beyond, one = float(np.sum(highest >= t - 1e-9)), _tail(freedom, t)
+    p = max((1 + beyond) / (1 + len(highest)), one)
+    return min(p, arms * one) if _too_fine(level, highest) and not beyond else p
+
+
+def _too_fine(level: float, highest: Array) -> bool:
+    return level * (1 + len(highest)) < 1
 
 
 def _widened(rows: float, freedom: float, variance: float, seeds: int) -> tuple[float, float]:
@@ -152,7 +183,7 @@ def _widened(rows: float, freedom: float, variance: float, seeds: int) -> tuple[
 def _upper(freedom: float, level: float) -> float:
     from scipy.special import stdtrit
 
-    return float(stdtrit(freedom, 1 - level))
+    return -float(stdtrit(freedom, level))
 
 
 def _tail(freedom: float, t: float) -> float:

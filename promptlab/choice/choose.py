@@ -24,6 +24,7 @@ from promptlab.endpoint import cards
 from promptlab.errors import BadInput, EndpointUnusable
 from promptlab.finished import Run
 from promptlab.folder import project_of
+from promptlab.reads import note_choice
 from promptlab.run import runs_of
 from promptlab.stats.sample import codes_of
 from promptlab.tune.tune import quiet
@@ -78,7 +79,8 @@ def _made(plan: Planned, runs: Mapping[str, tuple[Run, ...]], watched: Watched) 
     drawn = {name: curves(done[0], firsts) for name, done in runs.items()}
     best = best_on_dev(list(found.values())).name
     advice = diagnose(seen(runs, best, shown, drawn[best]), plan.prepared.experiment.seed)
-    chosen = Chosen(choice, runs, plan.left_out, tuple(advice), drawn)
+    engines = frozenset(each for done in runs.values() for run in done for each in run.findings.engine.split())
+    chosen = Chosen(choice, runs, plan.left_out, tuple(advice), drawn, engines)
     write(chosen, home(plan.prepared), plan.prepared.experiment.name)
     return chosen
 
@@ -105,3 +107,5 @@ def _mark(runs: Mapping[str, Sequence[Run]], shown: Run | None) -> None:
     ours = hashlib.sha256(" ".join(sorted(run.id for _, run in every)).encode()).hexdigest()[:10]
     for name, run in (*every, *([("oracle", shown)] if shown else [])):
         mark(run.folder, ours, name)
+    place = every[0][1].prepared.experiment.path
+    note_choice(project_of(place), [run.id for _, run in every], ours)

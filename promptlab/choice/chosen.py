@@ -16,6 +16,7 @@ from promptlab.choice.rule import Choice
 from promptlab.choice.table import columns, rows
 from promptlab.finished import Run
 from promptlab.prepare import Prepared
+from promptlab.verdict import EMBEDDED
 from promptlab.write import write_csv, write_text
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Chosen:
     left_out: tuple[Plan, ...]
     advice: tuple[str, ...]
     curves: Mapping[str, tuple[Curve, ...]] = field(default_factory=dict)
+    engines: frozenset[str] = frozenset()  # who answered: hosts, and `embedded` for the offline engine
 
     @property
     def name(self) -> str | None:
@@ -47,7 +49,16 @@ class Chosen:
     @property
     def sentences(self) -> list[str]:
         """The choice and its reason, what qualifies it, and what the figures advise."""
-        return [*sentences(self.choice), *self.advice]
+        return [*self.said, *self.advice]
+
+    @property
+    def said(self) -> list[str]:
+        """The choice and its reason, what qualifies it, and that the offline engine's scores prove no prompt."""
+        return [*sentences(self.choice), *([EMBEDDED] if "embedded" in self.engines else [])]
+
+    def __str__(self) -> str:
+        """The choice in words, a sentence a line."""
+        return "\n".join(self.sentences)
 
     @property
     def table(self) -> pd.DataFrame:
@@ -72,6 +83,5 @@ def write(chosen: Chosen, folder: Path, name: str) -> None:
     names, made = columns(), chosen.rows()
     write_csv(folder / TABLE, names, ([row.get(each) for each in names] for row in made))
     left = {plan.arm: plan.left_out for plan in chosen.left_out}
-    said = sentences(chosen.choice)
     pages = links({name: done[0].folder for name, done in chosen.runs.items()}, folder)
-    write_text(folder / PAGE, page(name, chosen.choice, made, said, chosen.advice, chosen.curves, left, pages))
+    write_text(folder / PAGE, page(name, chosen.choice, made, chosen.said, chosen.advice, chosen.curves, left, pages))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,20 +14,23 @@ from promptlab.choice.arm import Arm, Found, Serving, Setup, Tuning
 from promptlab.finished import Run
 from promptlab.hits import hits
 from promptlab.measured import by_variant
-from promptlab.records import Prediction, Variant
+from promptlab.records import Model, Prediction, Variant
 from promptlab.results import as_measured
 from promptlab.spending import spending
 from promptlab.stats.paired import mean
 from promptlab.stats.sample import Array
 from promptlab.tested import tested
 
+NO_PRICE = "`tune.price.train` is not given"
+UNKNOWN = "what the training of {} cost is not known"
+
 
 @dataclass(frozen=True, slots=True)
 class Paid:
     """What the arm takes beside the experiment's own calls: a label's price, and what its tuning took.
 
-    ``label_usd`` None: labels have no price and are not counted. ``training_usd`` None: it has none, or nothing was
-    tuned (``tuned``).
+    ``label_usd`` None: labels have no price and are not counted. ``training_usd`` None: nothing was tuned, or (where
+    ``tuned``) what that cost is not known, and ``unknown`` says why.
     """
 
     label_usd: float | None = None
@@ -35,6 +38,7 @@ class Paid:
     tuning: Tuning = field(default_factory=Tuning)
     tuned: bool = False
     hosting_per_hour: float = 0.0
+    unknown: str = NO_PRICE
 
 
 def picked(run: Run) -> Variant:
@@ -43,12 +47,16 @@ def picked(run: Run) -> Variant:
 
 
 def collect(name: str, runs: Sequence[Run], paid: Paid, shutdown: str = "") -> Arm:
-    """The arm of one run; of several, one for each tuning seed, the first of which has picked the variant."""
+    """The arm of one run; of several, one for each tuning seed, the first of which has picked the variant.
+
+    What an arm takes is what it takes to have the one model that is served (see ``_setup``).
+    """
     first = runs[0]
     variant = picked(first)
     every = [_test(run) for run in runs]
     rows = [row for run in runs for row in by_variant(run.findings.test).get(picked(run).id, ())]
     model = first.findings.task.models[variant.slots["model"]]
+    paid = _known(name, model, paid)
     served = spending(rows, priced=model.price is not None)
     return Arm(
         name=name,
@@ -57,7 +65,7 @@ def collect(name: str, runs: Sequence[Run], paid: Paid, shutdown: str = "") -> A
         variant=variant.id,
         model=model.name,
         seeds=tuple(every) if len(every) > 1 else (),
-        setup=_setup(runs, paid),
+        setup=_setup(first, paid),
         serving=_serving(served, len(rows), paid.hosting_per_hour),
         found=_found(first, variant),
         tuning=paid.tuning,
@@ -119,20 +127,30 @@ def _found(run: Run, variant: Variant) -> Found:
     return Found(seen.get("test.hit_at_k"), seen.get("test.score_hit"), seen.get("test.score_miss"))
 
 
-def _setup(runs: Sequence[Run], paid: Paid) -> Setup:
+def _known(name: str, model: Model, paid: Paid) -> Paid:
+    """What tuning took, or that nobody knows: a tuned arm is never free, whoever tuned its model, wherever."""
+    if paid.tuned or not (name.startswith("fine-tuned") or model.recipe):
+        return paid
+    return replace(paid, tuned=True, unknown=UNKNOWN.format(model.name))
+
+
+def _setup(run: Run, paid: Paid) -> Setup:
     """Labels, mining (embedding the corpus is in it) and training, at list price: as if no other arm had asked.
 
-    Where one of the asked models has no price, or training has none, the sum is not known.
+    It is what the one model takes that will be served. So of several tuning seeds the search of the first is in it,
+    which picked the variant, and the training of its model: the other seeds, their trainings and their answers are
+    there to measure how much tuning varies, and so are trainings on other sizes. Where one of the asked models has no
+    price, or training has none, the sum is not known.
     """
-    prepared = runs[0].prepared
-    unpriced = [f"the model {name} has no price" for name in _unpriced(runs[0])]
-    search = None if unpriced else math.fsum(_listed(run) for run in runs)
+    prepared = run.prepared
+    unpriced = [f"the model {name} has no price" for name in _unpriced(run)]
+    search = None if unpriced else _listed(run)
     labelled = len(prepared.rows.dev) + len(prepared.rows.test) + (paid.tuning.rows or 0)
-    if int(picked(runs[0]).slots.get("bank.k", 0)) and prepared.task.bank is not None:
+    if int(picked(run).slots.get("bank.k", 0)) and prepared.task.bank is not None:
         labelled += len(prepared.task.bank.demos)
     labels = None if paid.label_usd is None else labelled * paid.label_usd
     if paid.tuned and paid.training_usd is None:
-        unpriced.append("`tune.price.train` is not given")
+        unpriced.append(paid.unknown)
     return Setup(labels, search, paid.training_usd, None, tuple(unpriced))
 
 

@@ -66,6 +66,5 @@ def _lacking(arm: Arm, use: Use) -> Iterator[str]:
     yield from arm.setup.unpriced
     if arm.setup.usd is None and not arm.setup.unpriced:
         yield f"what it takes to set up {arm.name} is not known"
-    if use.updates_per_month and arm.update_usd is None:
-        what = "`tune.price.train` is not given" if arm.tuned else f"one change of knowledge of {arm.name} has no price"
-        yield what
+    if use.updates_per_month and arm.update_usd is None and not (arm.tuned and arm.setup.unpriced):
+        yield f"one change of knowledge of {arm.name} has no price"

@@ -79,7 +79,7 @@ class Curve:
     def left_out(self) -> str:
         """The sizes that are no points and why, as a sentence; empty where there are none."""
         said = [f"{x:g} (after {n:,} of {self.rows:,} dev rows)" for x, n in self.part]
-        return f"Dropped, so not drawn: {', '.join(said)}." if said else ""
+        return f"Not scored in full, so not drawn: {', '.join(said)}." if said else ""
 
     def told(self, unit: Unit) -> str:
         """The points in one line."""

@@ -88,7 +88,7 @@ def _left(seen: Seen, seed: int) -> str:
 
 def _rising(curves: Sequence[Curve]) -> Iterator[str]:
     for curve in curves:
-        if curve.rising:
+        if curve.rising and curve.points[-1].score < 1:
             first, last = curve.points[-2:]
             cure = "more training rows" if curve.axis == "training rows" else "more of them, or tuning"
             seen = f"{100 * first.score:.0f} at {first.x:g}, {100 * last.score:.0f} at {last.x:g} on dev"

@@ -44,7 +44,8 @@ def _lines(group: Group, columns: int) -> Markup:
 
 def _card(choice: Choice, at: int, groups: Sequence[Group]) -> Markup:
     judged = choice.judged[at]
-    head = tag("summary", judged.arm.name, tag("span", f" · {judged.verdict} · {choice.unit.score(judged.score)}"))
+    score = "" if math.isnan(judged.score) else f" · {choice.unit.score(judged.score)}"
+    head = tag("summary", judged.arm.name, tag("span", f" · {judged.verdict}{score}"))
     parts = []
     for title, lines in groups:
         known = [(name, cells[at]) for name, cells in lines if cells[at]]

@@ -1,4 +1,4 @@
-"""How much worse and how much better each arm may be than the best on dev, drawn beside the margin."""
+"""How much worse and how much better each arm may be than the reference, drawn beside the margin."""
 
 from __future__ import annotations
 

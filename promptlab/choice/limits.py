@@ -77,6 +77,9 @@ def _forgetting(arm: Arm) -> list[str]:
     lost = arm.off_task
     if lost is None:
         return ["its loss off task was not measured"]
+    if math.isnan(lost.worst):
+        rows = f"{lost.n} probe row{' is' if lost.n == 1 else 's are'}"
+        return [f"{rows} too few to tell what it may have lost off task"]
     if lost.bounded:
         return []
     return [f"off task it may have lost {100 * lost.worst:.1f} points ({lost.n} probe rows); 2 are allowed"]

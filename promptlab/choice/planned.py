@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from promptlab.choice import budget
-from promptlab.choice.arms import Plan, plans
+from promptlab.choice.arms import Plan, is_tuned, plans
 from promptlab.choice.needs import Taking
 from promptlab.choice.overridden import overridden
+from promptlab.choice.probing import check as check_probe
 from promptlab.choice.probing import rows as probe_rows
 from promptlab.choice.scale import check_scale
 from promptlab.choice.training import Training, check_price, lacking, of
@@ -41,6 +42,12 @@ class Planned:
     shares: budget.Shares
     taking: Taking
     usd: float | None = None
+
+    @property
+    def answering(self) -> list[str]:
+        """The models of tuned arms by name, those to come among them."""
+        here = [model.name for model in self.prepared.experiment.models if is_tuned(model.name)]
+        return list(dict.fromkeys([*here, *self.tuned.names, *(job.name for job in self.tuned.jobs)]))
 
     @property
     def probing(self) -> Budget:
@@ -81,7 +88,10 @@ def planned(prepared: Prepared, wish: Choose, untrained: Mapping[str, str] = NOB
         _check_share(name, each, shares)
     if untrained:
         training = replace(training, jobs=(), arms=(), external=False)
-    return Planned(prepared, wish, arms, left_out, tuned, training, shares, taking, taking.usd(needs))
+    made_ready = Planned(prepared, wish, arms, left_out, tuned, training, shares, taking, taking.usd(needs))
+    if wish.probe is not None and taking.probe:
+        check_probe(prepared, made_ready.answering, wish.probe, made_ready.probing)
+    return made_ready
 
 
 def _vain(prepared: Prepared, tuned: TunedModels, wish: Choose) -> dict[str, str]:

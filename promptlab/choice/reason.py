@@ -14,7 +14,7 @@ from promptlab.stats.paired import mean
 
 def sentences(choice: Choice) -> list[str]:
     """The choice and why; who keeps which limit not; what "cheaper" was taken to mean, and what qualifies the claim."""
-    return [*_decision(choice), *_outside(choice), *basis(choice), *_claims(choice)]
+    return [*_decision(choice), *_refuted(choice), *_outside(choice), *basis(choice), *_claims(choice)]
 
 
 def reason(choice: Choice, judged: Judged) -> str:
@@ -88,6 +88,14 @@ def _nothing(choice: Choice) -> str:
     return f"Not decided: {names} {'keeps' if one else 'keep'} the limits, and {shown} {best}.{rows(choice)}"
 
 
+def _refuted(choice: Choice) -> Iterator[str]:
+    if choice.refuted:
+        yield (
+            f"{choice.refuted} was {choice.dev}, but test shows {choice.reference} to be better{by_more(choice)}: "
+            f"so the arms are held against {choice.reference}."
+        )
+
+
 def _outside(choice: Choice) -> Iterator[str]:
     for each in choice.judged:
         if each.outside:
@@ -103,9 +111,11 @@ def _claims(choice: Choice) -> Iterator[str]:
         yield f"{listed(once)} were tuned once: what is said of them is said of these models, not of tuning."
     for arm in tuned:
         if len(arm.seeds) > 1:
-            scores = ", ".join(choice.unit.score(mean(each)) for each in arm.seeds)
+            means = [mean(each) for each in arm.seeds]
+            scores = ", ".join("no score" if math.isnan(each) else choice.unit.score(each) for each in means)
+            on_test = "" if all(map(math.isnan, means)) else f" ({scores} on test)"
             yield (
-                f"{arm.name} was tuned with {len(arm.seeds)} seeds ({scores} on test): its score is the mean of "
+                f"{arm.name} was tuned with {len(arm.seeds)} seeds{on_test}: its score is the mean of "
                 f"{len(arm.seeds)} seeds, its p95 that of all their answers, and its bounds hold for another seed."
             )
     if choice.reads > 1:

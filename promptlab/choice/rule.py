@@ -2,8 +2,10 @@
 
 An arm is eligible iff the one-sided 95 % lower bound of (arm - reference), over all arms together, is above -margin: as
 good is a claim that rows have to bear out. "Not significantly worse" bears out nothing: with few rows nothing is. For
-the same reason the reference itself is only the choice where the rows show that no cheaper arm is as good, and that no
-other arm is better by the margin; otherwise it is "not decided", with the rows that it takes.
+the same reason an arm is only the choice where the rows show that no cheaper arm is as good, and that no other arm is
+better than the reference by the margin: dev's luck may have put forward an arm that a bad one is as good as. Otherwise
+it is "not decided", with the rows that it takes. An arm that is shown to be better than dev's best by the margin takes
+its place as the reference: dev was wrong there, and more rows of test would only say so again.
 """
 
 from __future__ import annotations
@@ -15,16 +17,15 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from promptlab.choice.against import Rows, against, extremes, turned, unit
 from promptlab.choice.arm import Arm, best_on_dev
-from promptlab.choice.bounds import FLIPS, Bound, bounds
+from promptlab.choice.bounds import FLIPS, Bound
 from promptlab.choice.costs import per_call, total
 from promptlab.choice.limits import Limits, below_target, too_dear
-from promptlab.stats.paired import Interval, error_bounds, mean, rate_interval
+from promptlab.stats.paired import Interval, mean, rate_interval
 from promptlab.stats.sample import Array, Codes
-from promptlab.tested import reread
-from promptlab.unit import Unit, unit_of
+from promptlab.unit import Unit
 
-ALPHA = 0.05
 Z_BOUND, Z_POWER = 1.645, 0.84
 
 Verdict: TypeAlias = Literal["chosen", "until then", "eligible", "open", "worse", "outside"]
@@ -57,7 +58,8 @@ class Choice:
 
     Where they do not, ``rivals`` are the arms that it is not decided against and ``rows`` how many would tell, on
     average (None: no number does); ``name`` is then what to take until then. ``reads``: how many times these test rows
-    have been read, which the bounds are adjusted for.
+    have been read, which the bounds are adjusted for. ``refuted``: the best on dev, where test shows the reference to
+    be better than it by the margin.
     """
 
     name: str | None
@@ -70,6 +72,7 @@ class Choice:
     rivals: tuple[str, ...] = ()
     rows: int | None = None
     reads: int = 1
+    refuted: str = ""
 
     def of(self, name: str) -> Judged:
         """An arm, judged. KeyError: there is none."""
@@ -77,8 +80,13 @@ class Choice:
 
     @property
     def best(self) -> str:
-        """What the reference is, in words: an arm that is too slow or too dear may be better on dev."""
-        base = self.of(self.reference).arm
+        """What the reference is, in words."""
+        return "the best shown on test" if self.refuted else self.dev
+
+    @property
+    def dev(self) -> str:
+        """What the reference was on dev, in words: an arm that is too slow or too dear may be better there."""
+        base = self.of(self.refuted or self.reference).arm
         other = best_on_dev([each.arm for each in self.judged])
         return "the best on dev" if other is base else "the best on dev inside the limits"
 
@@ -105,69 +113,52 @@ def rule(
     base = next((arm for arm in arms if arm.name == reference), None)
     if base is None:
         raise ValueError(f"there is no arm {reference!r}")
-    unit = unit_of([arm.scores for arm in arms])
+    drawn = Rows(weights, groups, seed, reads, flips)
+    choice = _held(arms, base, limits, drawn)
+    better = _better(choice, drawn)
+    if better is None:
+        return choice
+    again = replace(_held(arms, better, limits, drawn), refuted=reference)
+    return again if _worse(again.of(reference), limits.margin) else choice  # both ways round, among all the arms
+
+
+def _better(choice: Choice, drawn: Rows) -> Arm | None:
+    """The arm inside the limits that is shown to be better than the reference by the margin, whatever failed calls say.
+
+    Of several the one that is so by most; None = there is none.
+    """
+    margin, base = choice.limits.margin, choice.of(choice.reference).arm
+    fills = extremes([each.arm for each in choice.judged])
+    shown = [
+        (each.bound.delta, -each.arm.parts, each.arm)
+        for each in choice.judged
+        if each.bound and each.bound.low > margin and not each.outside
+    ]
+    sure = [each for each in shown if not turned(each[-1], base, -margin, drawn, fills)]
+    return max(sure, key=lambda each: each[:2])[-1] if sure else None
+
+
+def _held(arms: Sequence[Arm], base: Arm, limits: Limits, drawn: Rows) -> Choice:
+    """The choice where all are held against ``base``."""
+    said, fills = unit(arms, limits.margin), extremes(arms)
     others = sorted((arm for arm in arms if arm is not base), key=lambda arm: arm.name)
-    found = dict(
-        zip(
-            (arm.name for arm in others),
-            (_within(each, unit) for each in _bounds(others, base, limits, (weights, groups, seed, reads, flips))),
-            strict=True,
-        )
-    )
-    judged = [_judged(arm, base, found.get(arm.name), limits, (weights, groups, seed, unit)) for arm in arms]
+    found = against(others, base, limits.margin, drawn, said)
+    judged = [_judged(arm, base, found.get(arm.name), limits, (drawn, said, fills)) for arm in arms]
     basis = _basis([each.arm for each in judged if not each.outside and not _worse(each, limits.margin)], limits)
-    return _chosen(judged, base, limits, (basis, unit, reads))
-
-
-def _bounds(
-    arms: Sequence[Arm], base: Arm, limits: Limits, how: tuple[Array | None, Codes | None, int, int, int]
-) -> Sequence[Bound]:
-    weights, groups, seed, reads, flips = how
-    if not arms:
-        return ()
-    scale = np.ones(len(base.scores)) if weights is None else weights / weights.mean()
-    differences = np.array([(arm.scores - base.scores) * scale for arm in arms])
-    level = ALPHA / reread(1e-9, reads) * 1e-9  # the r-th reading of the same rows costs as much as it costs a p
-    spread = [_spread(arm, base) for arm in arms]
-    made = bounds(differences, limits.margin, seed, groups=groups, spread=spread, level=level, flips=flips)
-    return [Bound(b.n, b.delta, b.low, b.high, reread(b.p, reads), b.psi) for b in made]
-
-
-def _within(bound: Bound, unit: Unit) -> Bound:
-    """No two rates are further apart than 1."""
-    if not unit.rate:
-        return bound
-    return replace(bound, low=float(np.clip(bound.low, -1, 1)), high=float(np.clip(bound.high, -1, 1)))
-
-
-def _spread(arm: Arm, base: Arm) -> tuple[float, int]:
-    """What the tuning seeds of both sides add, as a variance and the seeds that it was seen over."""
-    own, other = arm.spread(), base.spread()
-    if own[1] < 2 or other[1] < 2:
-        return max(own, other, key=lambda each: each[1])
-    seeds = min(own[1], other[1])
-    return seeds * (own[0] / own[1] + other[0] / other[1]), seeds
+    return _chosen(judged, base, limits, (basis, said, drawn.reads))
 
 
 def _judged(
-    arm: Arm,
-    base: Arm,
-    bound: Bound | None,
-    limits: Limits,
-    how: tuple[Array | None, Codes | None, int, Unit],
+    arm: Arm, base: Arm, bound: Bound | None, limits: Limits, how: tuple[Rows, Unit, tuple[float, float]]
 ) -> Judged:
-    weights, groups, seed, unit = how
-    score, interval = mean(arm.scores, weights), rate_interval(arm.scores, weights, seed, groups=groups)
-    outside = (*too_dear(arm, limits), *below_target(score, interval, limits, unit))
+    rows, said, fills = how
+    score = mean(arm.scores, rows.weights)
+    interval = rate_interval(arm.scores, rows.weights, rows.seed, groups=rows.groups)
+    outside = (*too_dear(arm, limits), *below_target(score, interval, limits, said))
     shown = bound is None or bound.low > -limits.margin
     lost = bool(np.isnan(arm.scores - base.scores).any())
-    failed = shown and lost and bound is not None and _turned(arm, base, limits.margin, weights)
+    failed = shown and lost and bound is not None and turned(arm, base, limits.margin, rows, fills)
     return Judged(arm, score, interval, bound, shown and not failed, outside, total(arm, limits.use), failed=failed)
-
-
-def _turned(arm: Arm, base: Arm, margin: float, weights: Array | None) -> bool:
-    """Whether failed rows, had they all gone one way, would put the arm below the margin."""
-    return min(error_bounds(arm.scores, base.scores, weights)) <= -margin
 
 
 def _basis(arms: Sequence[Arm], limits: Limits) -> Basis:
@@ -197,7 +188,7 @@ def _chosen(judged: Sequence[Judged], base: Arm, limits: Limits, how: tuple[Basi
     within = [each for each in judged if not each.outside]
     fit = sorted((each for each in within if each.eligible), key=cost)
     pick = fit[0] if fit else None
-    rivals = [] if pick is None else _rivals(within, pick, base, limits.margin, cost)
+    rivals = [] if pick is None else _rivals(within, pick, limits.margin, cost)
     verdicts: Mapping[str, Verdict] = {
         each.arm.name: _verdict(each, pick, limits, open_=bool(rivals)) for each in judged
     }
@@ -218,19 +209,16 @@ def _chosen(judged: Sequence[Judged], base: Arm, limits: Limits, how: tuple[Basi
 
 
 def _rivals(
-    within: Sequence[Judged], pick: Judged, base: Arm, margin: float, cost: Callable[[Judged], tuple[float, int]]
+    within: Sequence[Judged], pick: Judged, margin: float, cost: Callable[[Judged], tuple[float, int]]
 ) -> list[Judged]:
     """The arms that the pick is not decided against.
 
-    Cheaper ones that are not shown to be worse by the margin; and, where the pick is the reference, whoever may be
-    better than it by the margin: that dev's best is the best is what the rows have to bear out as well.
+    Cheaper ones that are not shown to be worse by the margin; and whoever may be better than the reference by the
+    margin: that dev's best is the best is what the rows have to bear out as well, whichever arm is as good as it.
     """
     cheaper = [each for each in within if not each.eligible and cost(each) < cost(pick) and not _worse(each, margin)]
-    if pick.arm is not base:
-        return cheaper
-    return cheaper + [
-        each for each in within if each not in cheaper and each.bound is not None and not each.bound.high < margin
-    ]
+    others = [each for each in within if each is not pick and each not in cheaper]
+    return cheaper + [each for each in others if each.bound is not None and not each.bound.high < margin]
 
 
 def _worse(each: Judged, margin: float) -> bool:
@@ -248,12 +236,8 @@ def _verdict(each: Judged, pick: Judged | None, limits: Limits, *, open_: bool) 
 
 
 def _rows(rivals: Sequence[Judged], margin: float) -> int | None:
-    """The test rows that would tell, if the arms are equal: (z.95 + z.80)²·psi / margin², for the rival in most need.
-
-    A share of disagreement that was not seen once counts as one row's.
-    """
+    """The test rows that would tell if the arms are equal: (z.95 + z.80)²·psi / margin², for the rival in most need."""
     known = [each.bound for each in rivals if each.bound is not None and each.bound.n > 0]
     if margin <= 0 or not known:
         return None
-    psi = max(max(bound.psi, 1 / bound.n) for bound in known)
-    return math.ceil((Z_BOUND + Z_POWER) ** 2 * psi / margin**2 - 1e-9)
+    return math.ceil((Z_BOUND + Z_POWER) ** 2 * max(bound.psi for bound in known) / margin**2 - 1e-9)

@@ -25,13 +25,15 @@ COLUMNS = (
 def columns() -> list[str]:
     """The columns of choice.csv, in order.
 
-    ``delta`` and its bounds are against the best arm on dev: one-sided at 95 %, for all arms together; ``p_adjusted``
-    is that of "worse by the margin or more". Tokens are per answer; ``usd_per_1k`` has hosting in it where the volume
-    is known. Of several tuning seeds, scores are means over them, waiting times and tokens those of all their
-    answers, and ``invalid`` and ``error`` count those.
-    ``break_even_calls``: the number of calls at which the arm and the best on dev have cost the same, hosting and
-    changes of knowledge included, and ``break_even_date`` the day of it; ``reason`` says which of them is cheaper
-    before, or that one always is. Empty = there is no such point, or a price is missing.
+    ``delta`` and its bounds are against the best arm on dev, or one that test shows to be better than it by the margin:
+    one-sided at 95 %, for all arms together; ``p_adjusted`` is that of "worse by the margin or more". Tokens are per
+    answer; ``usd_per_1k`` has hosting in it where the volume is known. Of several tuning seeds, scores are means over
+    them, waiting times and tokens those of all their answers, and ``invalid`` and ``error`` count those.
+    ``setup_usd`` is what the one served model takes: labels, the search that picked it and its training; other
+    tuning seeds and sizes are measurement. ``break_even_calls``: the number of calls at which the arm and that one
+    have cost the same, hosting and changes of knowledge included, and ``break_even_date`` the day of it; ``reason``
+    says which of them is cheaper before, or that one always is. Empty = there is no such point, or a price is
+    missing.
     """
     return list(COLUMNS)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from promptlab.choice.arm import Tuning
-from promptlab.choice.collect import Paid
+from promptlab.choice.collect import NO_PRICE, UNKNOWN, Paid
 from promptlab.experiment import Experiment
 from promptlab.prepare import Prepared
 from promptlab.records import Model, Price
@@ -19,12 +19,16 @@ from promptlab.tune.tuned import kept, plain
 
 @dataclass(frozen=True, slots=True)
 class TunedModels:
-    """``found`` as tuned.json has them, of the present recipes only; ``why`` there is none; ``jobs`` as planned now."""
+    """``found`` as tuned.json has them, of the present recipes only; ``why`` there is none; ``jobs`` as planned now.
+
+    ``named``: by its name in the experiment, what tuned.json has of any other model that is there as a tuned one.
+    """
 
     settings: TuneSettings
     found: tuple[Mapping[str, Any], ...] = ()
     why: str = ""
     jobs: tuple[Planned, ...] = ()
+    named: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -47,12 +51,23 @@ class TunedModels:
         return None if job is None else shown(job.variant.slots)
 
     def paid(self, name: str, label_usd: float | None) -> Paid:
-        """What the arm of this model takes beside calls; of several seeds one is served, and its training counted."""
-        own = next((each for each in self.found if each["name"] == name), None)
+        """What the arm of this model takes beside calls; of several seeds one is served, and its training counted.
+
+        Prices are those of the experiment's `tune` now, else those of when it was trained.
+        """
+        own = next((each for each in self.found if each["name"] == name), None) or self.named.get(name)
         if own is None:
             return Paid(label_usd)
-        hosting = self.settings.price.hosting_per_hour or 0.0
-        return Paid(label_usd, self._usd(own), Tuning(own.get("rows"), own.get("train_tokens")), True, hosting)
+        hosting = self.settings.price.hosting_per_hour
+        hosting = own.get("hosting_per_hour") if hosting is None else hosting
+        tuning = Tuning(own.get("rows"), own.get("train_tokens"))
+        return Paid(label_usd, self._usd(own), tuning, True, hosting or 0.0, self._unknown(own))
+
+    def _unknown(self, own: Mapping[str, Any]) -> str:
+        """Why nobody knows what its training cost, where nobody does."""
+        priced = self.settings.price.train is not None
+        # of a model that was given nobody knows what it was trained on, and no price would tell
+        return UNKNOWN.format(own["name"]) if priced or own.get("rows") is None else NO_PRICE
 
     def _usd(self, own: Mapping[str, Any]) -> float | None:
         """What its training cost, at the price that the experiment has now where it has one."""
@@ -69,15 +84,23 @@ class TunedModels:
 def tuned_models(prepared: Prepared) -> TunedModels:
     """Those that are trained. Raises BadInput where the training rows are wrong, or the list of models is damaged."""
     settings: TuneSettings | None = getattr(prepared.experiment, "tune", None)
+    named = _named(prepared.experiment)
     if settings is None:
-        return TunedModels(TuneSettings(), (), "there is no tuned model: the experiment has no `tune`")
+        return TunedModels(TuneSettings(), (), "there is no tuned model: the experiment has no `tune`", named=named)
     if settings.trainer == "none":
-        return TunedModels(settings, (), "there is no tuned model: `tune.trainer` is none")
+        return TunedModels(settings, (), "there is no tuned model: `tune.trainer` is none", named=named)
     jobs = plan(prepared, settings).jobs
     known = {(each["name"], plain(each["recipe"])): each for each in kept(prepared.experiment.folder)}
     found = tuple(known[job.name, job.recipe] for job in jobs if (job.name, job.recipe) in known)
     again = f"promptlab tune {prepared.experiment.path}"
-    return TunedModels(settings, found, "" if found else f"its model is not trained yet: {again}", jobs)
+    return TunedModels(settings, found, "" if found else f"its model is not trained yet: {again}", jobs, named)
+
+
+def _named(experiment: Experiment) -> dict[str, Mapping[str, Any]]:
+    """What is kept of the experiment's tuned models, by the names that they have there."""
+    tuned = [model for model in experiment.models if model.recipe]
+    known = {str(each["recipe"]): each for each in kept(experiment.folder)} if tuned else {}
+    return {model.name: known[model.recipe] for model in tuned if model.recipe in known}
 
 
 def as_models(experiment: Experiment, tuned: TunedModels) -> list[Any]:

@@ -88,7 +88,8 @@ def _named(prepared: Prepared, arm: str) -> list[str]:
     found = []
     for name in map(str, pins.values(prepared, "model")):
         taught = _taught(prepared, name)
-        if is_tuned(name) and (taught is None or _arm(prepared, taught) == arm):
+        tuned = is_tuned(name) or bool(prepared.task.models[name].recipe)
+        if tuned and (taught is None or _arm(prepared, taught) == arm):
             found.append(name)
     return found
 

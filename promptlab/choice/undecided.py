@@ -104,7 +104,7 @@ def _open(choice: Choice) -> str:
         elif rival.bound is None or math.isnan(rival.bound.low):
             told.append(f"of {name} nothing can be told on so few rows")
         elif cost(rival) > cost(pick):
-            told.append(f"{name} may be better than {pick.arm.name}{by} ({held(choice, rival)})")
+            told.append(f"{name} may be better than {choice.reference}{by} ({held(choice, rival)})")
         else:
             word = "has fewer moving parts" if choice.basis == "parts" else "is cheaper"
             compared = f"may be as good as {choice.reference}, or worse{by}"

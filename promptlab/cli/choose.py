@@ -26,7 +26,7 @@ def choose(
     overrides: Overrides = None,
     limit: Limit = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Ask everything anew: no cache, new runs.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before spending or training.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; train outside of promptlab, too.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Mine every arm (prompt, demos, retrieval, fine-tuning) within one budget, and choose by score and total cost.

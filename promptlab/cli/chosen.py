@@ -26,10 +26,10 @@ GAP = 2  # columns of the terminal between two of the table
 def tell(chosen: Chosen, folder: Path, *, as_json: bool) -> None:
     """Print the choice."""
     from promptlab.choice.chosen import PAGE, TABLE
-    from promptlab.choice.reason import legend, sentences
+    from promptlab.choice.reason import legend
     from promptlab.cli.show import console, print_json
 
-    said = sentences(chosen.choice)
+    said = chosen.said
     if as_json:
         left = {each.arm: each.left_out for each in chosen.left_out}
         body = {"choice": chosen.choice.name, "decided": chosen.choice.decided, "reference": chosen.choice.reference,
@@ -41,9 +41,11 @@ def tell(chosen: Chosen, folder: Path, *, as_json: bool) -> None:
         return
     out = console()
     made, hidden = table(chosen.choice, chosen.rows(), out.width)
+    shown = [str(column.header) for column in made.columns]
     out.print(made)
     more = [f"not shown for want of room: {', '.join(hidden)} (choice.csv has them)"] if hidden else []
-    for line in (*legend(chosen.choice), *more):
+    than = f"cheaper = from how many calls on than {chosen.choice.reference}, setup counted"
+    for line in (*legend(chosen.choice), *([than] if "cheaper" in shown else []), *more):
         out.print(Text(printable(line), style="dim"))
     places = [f"Table: {folder / TABLE}", f"Page: {folder / PAGE}", *_next(chosen)]
     for line in ("", *said, *curve_lines(chosen), *chosen.advice, *places):

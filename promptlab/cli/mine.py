@@ -24,7 +24,7 @@ def mine(
     headroom: Annotated[
         bool, typer.Option("--headroom", help="Only a few dozen calls, which tell whether mining can pay here.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before spending.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask on the terminal before spending.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run an experiment, or go on with it: the same command resumes and pays for nothing twice.

@@ -14,12 +14,15 @@ def plan(experiment: ExperimentPath, overrides: Overrides = None, limit: Limit =
     """
     from promptlab.capabilities import notes
     from promptlab.cli.show import console, plan_lines, print_json, space_table
+    from promptlab.errors import BadInput
     from promptlab.folder import project_of
     from promptlab.forecast import forecast
     from promptlab.prepare import opened
     from promptlab.progressed import progressed
 
     prepared = opened(experiment, overrides or (), limit)
+    if prepared.skewed:
+        raise BadInput(prepared.skewed)
     expected = forecast(prepared)
     if as_json:
         print_json(asdict(expected))

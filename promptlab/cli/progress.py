@@ -79,7 +79,7 @@ class Progress:
         """Test is opened."""
         del view
         many = len(choice.finalists)
-        self.what = f"test: the baseline and {many} finalist{'s' * (many != 1)}"
+        self.what = f"test: the baseline and {many} finalist{'s' * (many != 1)}" if many else "test: the baseline"
         self._line(f"{self.what} · {calls} rows to score")
         self._begin(calls)
 

@@ -45,7 +45,7 @@ def score(  # noqa: PLR0913, PLR0917 - one argument per option
         Path | None, typer.Option("--out", metavar="FILE.csv", help="Also write every row and its answer here.")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Ask everything anew, not from the cache.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before spending.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask on the terminal before spending.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Score one template on every row of one file: the score, its interval, and what went wrong.
@@ -115,14 +115,19 @@ def _check_out(out: Path | None, ask: Ask) -> None:
 
 
 def _mined(ask: Ask, limit: int | None, fresh: bool, yes: bool, as_json: bool) -> Run:
+    from promptlab.check_skew import check_scored
     from promptlab.cli.progress import progress
     from promptlab.cli.show import console
+    from promptlab.errors import BadInput
     from promptlab.experiment import Experiment
     from promptlab.prepare import prepare
     from promptlab.run import mine
     from promptlab.score import write_experiment
 
     prepared = prepare(Experiment.load(write_experiment(ask)), limit)
+    unfit = check_scored(prepared.baseline, prepared.skews, str(ask.data))
+    if unfit:
+        raise BadInput(unfit)
     experiment = prepared.experiment
     err = console(error=True)
     paid = not experiment.models[0].endpoint.embedded

@@ -85,7 +85,8 @@ def plan_lines(prepared: Prepared, expected: Forecast, *, fresh: bool = False) -
     cap = ", ".join(each for each in caps if each) or "none"
     holes = f" ({expected.holes:,} excluded)" if expected.holes else ""
     out = expected.points - expected.holes - expected.variants
-    left = f" ({out:,} left out: the budget or the allocator has no room)" if out > 1 else ""
+    skew = ", or they ask a tuned model otherwise than it was taught" if prepared.skews.taught else ""
+    left = f" ({out:,} left out: the budget or the allocator has no room{skew})" if out > 1 else ""
     space = (
         f"{experiment.name}: {expected.points:,} variants in the space{holes}, {expected.variants - 1:,} tried beside "
         f"the baseline{left} on {expected.dev_rows} dev rows; {expected.test_rows} test rows are held out"

@@ -26,7 +26,9 @@ def lines(laid: TunePlan) -> list[str]:
     if laid.settings.trainer == "given":
         return found
     for job in laid.jobs:
-        tokens = f"{'' if job.cost.exact else 'about '}{job.cost.train_tokens:,} tokens to train on"
+        epochs = laid.settings.epochs
+        over = "" if epochs is None else f" in {epochs} epoch{'s' * (epochs != 1)}"
+        tokens = f"{'' if job.cost.exact else 'about '}{job.cost.train_tokens:,} tokens to train on{over}"
         found.append(f"{job.name}: {_rows(len(job.rows))}, {tokens}{_usd(job.cost.usd)}")
     total: TuneCost = laid.cost
     if total.usd is None:

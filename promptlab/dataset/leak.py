@@ -46,6 +46,18 @@ def text_of(example: Example, columns: Iterable[str] | None = None) -> str:
     return "\n".join(_text(example.inputs[name]) for name in names)
 
 
+def wording(example: Example) -> tuple[str, tuple[str, ...]]:
+    """What the inputs say, normalised, and the numbers in them: two rows that share both say the same for sure."""
+    text = text_of(example)
+    return normalise(text), _numbers(text)
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The words of a text, normalised but for its numbers."""
+    said = " ".join(_plain(text).translate({ord(each): _fold(each) for each in set(_plain(text))}).split())
+    return tuple(_WORD.findall(said))
+
+
 def groups(examples: Sequence[Example]) -> list[int]:
     """The group of each example, numbered by first appearance: same ``Example.group``, or texts that say the same.
 

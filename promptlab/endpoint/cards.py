@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 from promptlab.endpoint.client import Answer
+from promptlab.endpoint.hidden import Hidden
 from promptlab.endpoint.listing import cards
 from promptlab.endpoint.sdk import answered, client
 from promptlab.records import Endpoint
@@ -36,9 +37,12 @@ async def _all(endpoints: list[Endpoint]) -> Cards:
 
 
 async def _one(endpoint: Endpoint) -> Cards:
-    sdk = client(endpoint.base_url, os.environ.get(endpoint.api_key_env, "") if endpoint.api_key_env else "")
+    key = os.environ.get(endpoint.api_key_env, "") if endpoint.api_key_env else ""
+    sdk = client(endpoint.base_url, key)
     try:
         answer = await answered(sdk.models.with_raw_response.list(), SECONDS)
     finally:
         await sdk.close()
-    return cards(answer.body) if isinstance(answer, Answer) and answer.status == 200 else {}
+    if not isinstance(answer, Answer) or answer.status != 200:
+        return {}
+    return cards(Hidden(endpoint.base_url, key).cleaned(answer).body)

@@ -11,7 +11,7 @@ from promptlab.experiment.file import EndpointFile, ModelFile, PriceFile, TunePr
 from promptlab.experiment.params import own_params
 from promptlab.experiment.sheet import Sheet, spelt
 from promptlab.experiment.tuned import model as tuned_model
-from promptlab.experiment.tuned import ours, served, tuned
+from promptlab.experiment.tuned import ours, recognised, served, tuned
 from promptlab.records import Endpoint, Model, Price
 from promptlab.yaml_file import Key
 
@@ -54,7 +54,7 @@ def read_models(
             sheet.add(("models", place), message, "Give one of them another `name`.")
         else:
             found[model.name] = model
-    return tuple(found.values())
+    return recognised(sheet, tuple(found.values()))
 
 
 def _tuned(
@@ -95,7 +95,10 @@ def read_meta(
         default = endpoint or EndpointFile()
         about = tuned(sheet, key, file)
         base = next((each for each in models if about and each.name == about["base"]), None)
-        return _tuned(sheet, key, file, about, (base, default, None)) if about else _model(sheet, key, file, default)
+        if about:
+            return _tuned(sheet, key, file, about, (base, default, None))
+        own = _model(sheet, key, file, default)
+        return recognised(sheet, (own,), models)[0] if own else None
     known = {model.name: model for model in models}
     if file.name in known:
         return known[file.name]

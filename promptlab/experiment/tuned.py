@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from promptlab.errors import BadInput, nearest
 from promptlab.experiment.file import ModelFile, TunePriceFile
 from promptlab.experiment.sheet import Sheet, spelt
 from promptlab.records import Endpoint, Model, Price
-from promptlab.tune.tuned import kept, table
+from promptlab.tune.tuned import kept, price_of, table
 from promptlab.yaml_file import Key
 
 PREFIX = "tuned-"
@@ -64,7 +64,30 @@ def model(
     variable = file.api_key_env or (home.api_key_env if here else "")
     endpoint = replace(home, base_url=home.base_url if here else address, api_key_env=variable)
     free = Price() if endpoint.embedded else None
-    return Model(str(about["name"]), endpoint, str(about["id"]), price or free, params, str(about["recipe"]))
+    known = price_of(about) if endpoint.identity == str(about["base_url"]).rstrip("/") else None
+    return Model(str(about["name"]), endpoint, str(about["id"]), price or known or free, params, str(about["recipe"]))
+
+
+def recognised(sheet: Sheet, models: Sequence[Model], bases: Sequence[Model] = ()) -> tuple[Model, ...]:
+    """The models, with the recipe of what `promptlab tune` has left under their id at their address, by whatever name.
+
+    Such an id may name another model tomorrow. Where several were left under one id, the last one is what is served;
+    a base is never its own tuned model. A list that is damaged is a matter of who names its models by name.
+    """
+    try:
+        left = kept(sheet.folder) if any(not each.recipe for each in models) else ()
+    except BadInput:
+        return tuple(models)
+    known = {(str(each["id"]), str(each["base_url"]).rstrip("/")): each for each in left}
+    learning = {each.name: each.id for each in (*bases, *models)}
+    made = []
+    for each in models:
+        about = known.get((each.id, each.endpoint.identity))
+        own = about is not None and each.id not in (about["base"], learning.get(str(about["base"])))
+        made.append(replace(each, recipe=str(about["recipe"])) if about and own and not each.recipe else each)
+        if made[-1] is not each and table(sheet.folder) not in sheet.files:
+            sheet.files.append(table(sheet.folder))
+    return tuple(made)
 
 
 def served(price: TunePriceFile | None) -> Price | None:

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from promptlab.artifacts import hashes
+from promptlab.endpoint.redact import shown
 from promptlab.export.chosen import Chosen
 from promptlab.finished import reads_passages, row_chooses
 from promptlab.predict import Prompt
@@ -82,9 +83,15 @@ def told(chosen: Chosen) -> list[str]:
             lines.append(line + ".")
     if "embedded" in run.findings.engine.split():
         lines.append("The offline engine is no language model: these scores prove the path, never a prompt.")
-    lines += _takes(chosen)
+    lines += [*_asked(chosen), *_takes(chosen)]
     lines += [brief_slots(each.slots) for each in (chosen.variant.members or (chosen.variant,))]
     return lines
+
+
+def _asked(chosen: Chosen) -> list[str]:
+    """Who is asked by which name, where the experiment's name of it is another: a tuned model."""
+    models = {prompt.model.name: prompt.model for prompt in chosen.prompts if prompt.model.recipe}
+    return [f"{name} is asked as {each.id} at {shown(each.endpoint.identity)}." for name, each in models.items()]
 
 
 def _takes(chosen: Chosen) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from promptlab.errors import BadInput, Problem, ordered
 from promptlab.prepare import Prepared
 from promptlab.records import Example
-from promptlab.tune import validate
+from promptlab.tune import seen, validate
 from promptlab.tune.lessons import Lesson, base_of
 from promptlab.tune.pool import examples
 from promptlab.tune.rows import TrainingRow, training
@@ -39,8 +39,11 @@ def rendered(
     return made, left_out
 
 
-def check(prepared: Prepared, settings: TuneSettings, taught: Sequence[Rendered]) -> None:
-    """Raise BadInput for all that is wrong with the rows; leaks are looked for once, as every arm learns the same."""
+def check(prepared: Prepared, settings: TuneSettings, taught: Sequence[Rendered]) -> list[str]:
+    """What is worth telling of the passages that are shown. Raises BadInput for all that is wrong with the rows.
+
+    Leaks among the rows themselves are looked for once, as every arm learns the same.
+    """
     pool, source = examples(prepared)
     base, limits = base_of(prepared, settings), validate.LIMITS.get(settings.trainer, validate.Limits())
     held: dict[str, Sequence[Example]] = {"dev": prepared.rows.dev, "test": prepared.rows.test}
@@ -48,11 +51,16 @@ def check(prepared: Prepared, settings: TuneSettings, taught: Sequence[Rendered]
     if bank is not None and source == "train" and {each.id for each in bank.demos} != {each.id for each in pool}:
         held["bank"] = bank.demos
     problems: list[Problem] = []
+    told: dict[str, list[str]] = {}
+    secret = seen.index({name: held[name] for name in ("dev", "test")}, pool)
     for place, (_, rows, _) in enumerate(taught):
+        problems += seen.leaks(rows, secret)
+        told |= seen.given_away(rows, secret)
         problems += validate.problems(rows, limits, {} if place else held, prepared.rows.places, base.id)
         problems += _sizes(prepared, settings, len(rows), limits)
     if problems:
         raise BadInput(ordered(dict.fromkeys(problems)))
+    return seen.saying(told)
 
 
 def _sizes(prepared: Prepared, settings: TuneSettings, count: int, limits: validate.Limits) -> list[Problem]:

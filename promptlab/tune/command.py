@@ -1,7 +1,8 @@
 """The trainer `command`: a program of the user's own. It gets the files' paths, and says what the model is called.
 
 The program is started without a shell, in a session of its own, so that it outlives promptlab: a second start finds it
-by its process, or finds what it left behind.
+by its process, or finds what it left behind. That it is about to be started is noted before, under a token that the
+program's process claims before it becomes the program: whoever is killed in between, it is started once.
 """
 
 from __future__ import annotations
@@ -9,18 +10,23 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 import signal
 import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from promptlab.endpoint.complaint import line
+from promptlab.endpoint.hidden import Hidden, flaw
 from promptlab.endpoint.retry import Backoff
+from promptlab.errors import BadInput
 from promptlab.tune.memory import Memory
 from promptlab.tune.placeholders import words
-from promptlab.tune.process import alive, begun, mark
+from promptlab.tune.process import alive, begun, claimed, mark
 from promptlab.tune.served import unserved
+from promptlab.tune.shown import counted
 from promptlab.tune.trainer import Files, Job, Place, Tuned
 
 LOG = "train.log"
@@ -43,6 +49,7 @@ class Command:
         self._backoff = backoff
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._read: dict[str, int] = {}
+        self._hidden = Hidden(place.url, place.api_key)
 
     def argv(self, files: Files, seed: int) -> list[str]:
         """What is started."""
@@ -58,18 +65,26 @@ class Command:
     async def start(self, files: Files, seed: int, memory: Memory) -> Job:
         """See Trainer."""
         argv, folder = self.argv(files, seed), files.folder
-        if memory.fact("process"):
-            if alive(memory.fact("process")):
-                return Job(str(folder), "running", (f"process {memory.fact('process')[0]} goes on",))
+        if noted := _noted(memory):
+            if alive(noted):
+                return Job(str(folder), "running", (f"process {noted[0]} goes on",))
             kept = result(folder)
             if isinstance(kept, Tuned):
                 return await self._done(str(folder), (), kept)
         for name in (RESULT, LOG):
             (folder / name).unlink(missing_ok=True)
         memory.forget()
-        self._running[str(folder)] = begun(argv, folder / LOG, self._place.folder)
-        memory.note("process", mark(self._running[str(folder)].pid))
         memory.note("at", time.time())
+        memory.note("starting", secrets.token_hex(8))
+        try:
+            process = begun(argv, folder / LOG, self._place.folder, _claim(memory))
+        except BadInput:
+            _claim(memory).unlink(missing_ok=True)
+            memory.forget()
+            raise
+        self._running[str(folder)] = process
+        memory.note("process", mark(process.pid))
+        _claim(memory).unlink(missing_ok=True)
         return Job(str(folder), "running", files.said)
 
     async def poll(self, job: Job, memory: Memory) -> Job:
@@ -88,9 +103,8 @@ class Command:
         found = result(folder)
         if code != 0 or isinstance(found, str):
             memory.forget()  # the next start begins anew
-            return _failed(
-                job, said, seconds, f"{_ended(code, folder) if code else found} (all it said is in {LOG} there)"
-            )
+            told = self._hidden.told(f"{_ended(code, folder) if code else found}")
+            return _failed(job, said, seconds, f"{told} (all it said is in {LOG} there)")
         return await self._done(job.id, said, replace(found, seconds=found.seconds or seconds))
 
     async def _done(self, name: str, said: tuple[str, ...], tuned: Tuned) -> Job:
@@ -101,7 +115,7 @@ class Command:
 
     async def cancel(self, memory: Memory) -> str:
         """See Trainer."""
-        noted = memory.fact("process")
+        noted = _noted(memory)
         if not noted or not alive(noted):
             return "no process is at work"
         for way in (signal.SIGTERM, signal.SIGKILL):
@@ -127,7 +141,24 @@ class Command:
             return ()
         whole = data[: data.rfind(b"\n") + 1]
         self._read[str(folder)] = self._read.get(str(folder), 0) + len(whole)
-        return tuple(line(each, 160) for each in whole.decode("utf-8", "replace").splitlines() if each.strip())
+        lines = [each for each in whole.decode("utf-8", "replace").splitlines() if each.strip()]
+        return tuple(self._hidden.told(line(each, 160)) for each in lines)
+
+
+def _claim(memory: Memory) -> Path:
+    """What the program's process takes before it becomes the program."""
+    return memory.path.parent / f".start-{memory.fact('starting')}"
+
+
+def _noted(memory: Memory) -> list[Any] | None:
+    """The process that was started, also where nobody lived to note it; None: there is none, and none will come."""
+    noted: list[Any] | None = memory.fact("process")
+    if not noted and memory.fact("starting"):
+        noted = claimed(_claim(memory))
+        if noted:
+            memory.note("process", noted)
+            _claim(memory).unlink(missing_ok=True)
+    return noted
 
 
 def _ended(code: int, folder: Path) -> str:
@@ -158,12 +189,13 @@ def result(folder: Path) -> Tuned | str:
         return f"{where} is no JSON: {line(text, 80)!r}. {WAYS}"
     model = value.get("model") if isinstance(value, dict) else None
     url = value.get("base_url") if isinstance(value, dict) else None
-    if not isinstance(model, str) or not model.strip():
+    if not isinstance(model, str) or not model.strip() or not model.isprintable():
         return f"{where} names no model: {line(text, 80)!r}. {WAYS}"
-    if url is not None and not (isinstance(url, str) and url.startswith(("http://", "https://"))):
-        return f"{where} has a base_url that is no address: {line(str(url), 80)!r}"
+    if url is not None and (why := flaw(url) if isinstance(url, str) else "that is no address"):
+        plain = "" if "@" in str(url) or "?" in str(url) else f": {line(str(url), 80)!r}"
+        return f"{where} has a base_url {why}{plain}"
     tokens = value.get("train_tokens")
-    return Tuned(model, url, tokens if isinstance(tokens, int) and not isinstance(tokens, bool) else None)
+    return Tuned(model, url, tokens if counted(tokens) else None)
 
 
 def _last(folder: Path, *, whole: bool = False) -> str:

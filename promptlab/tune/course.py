@@ -8,10 +8,11 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from promptlab.write import write_csv, write_text
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 TABLE, CHECKPOINTS = "results.csv", "checkpoints.json"
 STEP, TRAIN, VALID = "step", "train_loss", "valid_loss"
 MOST = 20_000_000  # bytes of a result file
+FILES = 10  # result files that are looked into
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,8 @@ async def keep(wire: Wire, shown: Mapping[str, Any], folder: Path) -> tuple[str,
         write_text(folder / CHECKPOINTS, json.dumps(marks, indent=1))
     files = shown.get("result_files")
     table: list[dict[str, float]] = []
-    for name in files if isinstance(files, list) else []:
-        table = table or figures(await wire.content(str(name), MOST))
+    for name in files[:FILES] if isinstance(files, list) else []:
+        table = table or figures(await wire.content(str(name), MOST), wire.hidden.without)
     if table:
         names = list(dict.fromkeys(key for row in table for key in row))
         write_csv(folder / TABLE, names, [[row.get(key) for key in names] for row in table])
@@ -69,19 +71,22 @@ def checkpoints(answer: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     for each in items if isinstance(items, list) else []:
         model = each.get("fine_tuned_model_checkpoint") if isinstance(each, dict) else None
         step = each.get("step_number") if isinstance(each, dict) else None
-        if isinstance(model, str) and isinstance(step, int):
+        if isinstance(model, str) and isinstance(step, int) and known(step):
             metrics = each.get("metrics")
             numbers = metrics.items() if isinstance(metrics, dict) else ()
-            kept = {str(key): value for key, value in numbers if _number(value)}
+            kept = {str(key): value for key, value in numbers if known(value)}
             found.append({STEP: step, "model": model, "metrics": kept})
     return sorted(found, key=lambda each: each[STEP])
 
 
-def figures(content: bytes) -> list[dict[str, float]]:
-    """The rows of a result file, figures only: CSV, or base64 of CSV as OpenAI's own is; empty for anything else."""
+def figures(content: bytes, without: Callable[[str], str] = str) -> list[dict[str, float]]:
+    """The rows of a result file, figures only: CSV, or base64 of CSV as OpenAI's own is; empty for anything else.
+
+    ``without`` takes out what nobody may read.
+    """
     for data in (content, _plain(content)):
         try:
-            rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"))))
+            rows = list(csv.DictReader(io.StringIO(without(data.decode("utf-8-sig")))))
         except (UnicodeDecodeError, csv.Error):
             continue
         if rows and STEP in rows[0]:
@@ -126,5 +131,6 @@ def _plain(content: bytes) -> bytes:
         return b""
 
 
-def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+def known(value: Any) -> TypeGuard[float]:
+    """Whether a value is a number that can be reckoned with: finite, and no larger than the largest."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

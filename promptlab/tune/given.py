@@ -36,7 +36,7 @@ class Given:
         there, listed = await self._wire.knows(name)
         if not there:
             who = "the offline engine" if base.endpoint.embedded else shown(self._place.url)
-            near = nearest(name, [each for each in listed if each != base.id])
+            near = self._wire.hidden.told(nearest(name, [each for each in listed if each != base.id]))
             raise BadInput(Problem(f"`tune.given`: {who} has no model {name!r}", remedy=near))
         return Job(name, "succeeded", (), Tuned(name))
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-import time
+import secrets
 from pathlib import Path
 from typing import Any
 
-TRAINED, TIMES = "trained", "times"
+TRAINED, MARK, TIMES = "trained", "training", "times"
 
 
 class Memory:
@@ -23,10 +24,27 @@ class Memory:
         return self._facts.get(name)
 
     @property
-    def times(self) -> int:
-        """How often a model that was trained was forgotten: what comes next is another one of the same recipe."""
-        known = self._facts.get(TIMES)
-        return known if isinstance(known, int) else 0
+    def which(self) -> str:
+        """Which one of its recipe this model is: a short hash of its training's mark and of what it is called.
+
+        Empty where no training was marked: then the recipe says it all. (Notes of earlier versions counted instead.)
+        """
+        mark, times = self._facts.get(MARK), self._facts.get(TIMES)
+        if mark is None:
+            return str(times) if isinstance(times, int) and times else ""
+        told = json.dumps([mark, self._facts.get(TRAINED)], sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()[:12]
+
+    def begun(self, job: str) -> None:
+        """Mark the training that ``job`` names, once: no other one has that mark, wherever and whenever it is made.
+
+        It goes with the notes, so that a folder that is moved or copied has the same models. A model that earlier
+        versions trained is what they called it.
+        """
+        known = self._facts.get(MARK)
+        same = isinstance(known, dict) and known.get("job") == job
+        if not same and (known is not None or TRAINED not in self._facts):
+            self.note(MARK, _mark(job))
 
     def note(self, name: str, value: Any) -> None:
         """Note a fact; on the disk when this returns."""
@@ -34,18 +52,18 @@ class Memory:
         self._write()
 
     def trained(self, model: str) -> None:
-        """Note the model that came of it. Another one than before is one more, whoever trained it."""
+        """Note the model that came of it. Another one than before is of another training, whoever trained it."""
         before = self._facts.get(TRAINED)
-        if before != model:
-            self._facts[TIMES] = self.times + (before is not None)
-            self.note(TRAINED, model)
+        if before == model:
+            return
+        if before is not None:
+            known = self._facts.get(MARK)
+            self.note(MARK, _mark(str(known.get("job", "")) if isinstance(known, dict) else ""))
+        self.note(TRAINED, model)
 
     def forget(self) -> None:
-        """Begin anew; how often that was after a training is kept."""
-        times = self.times + (TRAINED in self._facts)
+        """Begin anew."""
         self._facts.clear()
-        if times:
-            self._facts[TIMES] = times
         self._write()
 
     def _write(self) -> None:
@@ -68,4 +86,8 @@ def _read(path: Path) -> dict[str, Any]:
     if isinstance(value, dict):
         return value
     path.replace(path.with_name(f"{path.name}.damaged"))
-    return {TIMES: int(time.time())}  # nobody knows how often: a number that was never used
+    return {MARK: _mark("")}  # nobody knows what was trained: nothing that is known is taken for it
+
+
+def _mark(job: str) -> dict[str, str]:
+    return {"job": job, "mark": secrets.token_hex(8)}

@@ -101,7 +101,7 @@ def plan(prepared: Prepared, settings: TuneSettings) -> TunePlan:
     if not taught:
         told = "; ".join(f"{arm}: {reason}" for arm, reason in left_out.items())
         raise BadInput(prepared.experiment.problem(("tune",), "nothing can be taught", f"Left out: {told}."))
-    check(prepared, settings, taught)
+    given_away = check(prepared, settings, taught)
     classes: list[_Class] = []
     told_of: list[str] = []
     for lesson, rows, _ in taught:
@@ -114,8 +114,9 @@ def plan(prepared: Prepared, settings: TuneSettings) -> TunePlan:
         check_pairs(prepared, job.name, job.texts, validate.LIMITS.get(settings.trainer, validate.Limits()))
     rows, twice = taught[0][1:]
     notes = [
-        *(saying(prepared, lesson, made) for lesson, made, _ in taught),
+        *(saying(lesson, made) for lesson, made, _ in taught),
         *left(left_out),
+        *given_away,
         *validate.notes(rows),
         *([f"{twice} training rows are there twice; each counts once."] if twice else []),
         *([BANK] if source == "bank" else []),

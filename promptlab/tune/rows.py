@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from promptlab.answer import parse
@@ -12,17 +12,23 @@ from promptlab.dataset.file import capped
 from promptlab.errors import BadInput, Problem
 from promptlab.metrics.accepted import equal, text_of
 from promptlab.predict import Prompt, Task
-from promptlab.records import Completion, Example, Message, Variant
+from promptlab.records import Completion, Example, Message, Passage, Variant
+
+UNKNOWN = "its passages are known only once a model was asked; take a retriever that asks nobody, or no passages"
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingRow:
-    """A chat whose last message is the answer that is taught. ``weight`` is 0 or 1 for most trainers."""
+    """A chat whose last message is the answer that is taught. ``weight`` is 0 or 1 for most trainers.
+
+    ``passages`` are those that it may show: what was found for it, or its own.
+    """
 
     example_id: str
     messages: tuple[Message, ...]
     weight: float = 1.0
     example: Example | None = None
+    passages: tuple[Passage, ...] = field(default=(), compare=False)
 
     @property
     def prompt(self) -> tuple[Message, ...]:
@@ -45,13 +51,14 @@ def training(task: Task, variant: Variant, examples: Iterable[Example]) -> tuple
     rows: list[TrainingRow] = []
     problems: list[Problem] = []
     for example in examples:
-        said = _flaw(prompt, example)
+        found = prompt.foreseen(example)
+        said = _flaw(prompt, example) if found.exact or not example.answers else UNKNOWN
         if said:
             problems.append(Problem(f"training row {example.row or example.id}: {said}"))
             continue
-        asked = prompt.messages(example, prompt.foreseen(example).passages)
+        asked = prompt.messages(example, found.passages)
         message = Message("assistant", target(prompt.word, example.answers[0]))
-        rows.append(TrainingRow(example.id, (*asked, message), example.weight, example))
+        rows.append(TrainingRow(example.id, (*asked, message), example.weight, example, found.passages))
     if problems:
         raise BadInput(capped(problems))
     return tuple(rows)
@@ -75,8 +82,6 @@ def _flaw(prompt: Prompt, example: Example) -> str:
     """Why the example cannot be taught; empty if it can."""
     if not example.answers:
         return "it has no label"
-    if not prompt.foreseen(example).exact:
-        return "its passages are known only once a model was asked; take a retriever that asks nobody, or no passages"
     answer = example.answers[0]
     text = target(prompt.word, answer)
     if not text.strip():

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from promptlab.endpoint.redact import redact, secrets, shown
+from promptlab.endpoint.hidden import flaw
+from promptlab.endpoint.redact import shown
 from promptlab.endpoint.retry import Backoff
 from promptlab.tune.trainer import Place, Tuned
 from promptlab.tune.wire import Wire
@@ -25,6 +26,8 @@ async def unserved(place: Place, tuned: Tuned, backoff: Backoff) -> str:
     A server that does not list it is asked for one token: some serve what they do not list.
     """
     url = tuned.base_url or place.url
+    if tuned.base_url and (why := flaw(url)):
+        return f"it is trained ({tuned.model_id}), but served at an address {why}. {SERVE}"
     if tuned.model_id == place.base.id and url.rstrip("/") == place.url.rstrip("/"):
         return f"what was given back is the base model itself ({tuned.model_id}); name the model that was trained"
     key = place.api_key if url.rstrip("/") == place.url.rstrip("/") else ""
@@ -35,7 +38,7 @@ async def unserved(place: Place, tuned: Tuned, backoff: Backoff) -> str:
         await wire.close()
     if not why:
         return ""
-    return redact(f"it is trained ({tuned.model_id}), but {why}. {_remedy(Path(tuned.model_id))}", secrets(url, key))
+    return wire.hidden.told(f"it is trained ({tuned.model_id}), but {why}. {_remedy(Path(tuned.model_id))}")
 
 
 def _remedy(model: Path) -> str:

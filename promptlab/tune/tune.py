@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 
+from promptlab.dataset.split import save
 from promptlab.errors import BadInput, EndpointUnusable, Interrupted, Problem
 from promptlab.folder import locked, project_of
 from promptlab.prepare import Prepared
@@ -55,6 +56,8 @@ def tune(
             what = f"`tune.trainer: {settings.trainer}` starts {_jobs(len(laid.jobs))} outside of promptlab"
             raise BadInput(Problem(what, remedy="Say --yes once you have seen the rows and the cost."))
         stack.enter_context(locked(laid.folder))
+        if prepared.rows.splits and prepared.rows.train:  # rows that come later must not make it dev or test
+            save(prepared.experiment.folder / "splits.csv", prepared.rows.splits)
         if fresh:  # what fails now must leave no model of an earlier training standing
             forget(prepared.experiment.folder, [job.recipe for job in laid.jobs])
         try:
@@ -62,10 +65,10 @@ def tune(
         except KeyboardInterrupt:
             going = "stopped; what was started goes on. The same command takes it up, --cancel stops it."
             raise Interrupted(going, 130) from None
-    if settings.trainer in NEEDS_MODEL:
-        return ()
-    models = tuple(_model(laid, job, tuned) for job, tuned in zip(laid.jobs, done, strict=True) if not tuned.error)
-    keep(prepared.experiment.folder, models)
+        if settings.trainer in NEEDS_MODEL:
+            return ()
+        models = tuple(_model(laid, job, tuned) for job, tuned in zip(laid.jobs, done, strict=True) if not tuned.error)
+        keep(prepared.experiment.folder, models)  # while nobody else may: else one of two lists would be lost
     failed = [f"{job.name}: {tuned.error}" for job, tuned in zip(laid.jobs, done, strict=True) if tuned.error]
     if failed:
         more = f" {_jobs(len(models))} succeeded and will not be done again." if models else ""
@@ -108,8 +111,8 @@ async def _all(at_work: Trainer, laid: TunePlan, tell: Tell, *, fresh: bool) -> 
     async def one(job: Planned) -> Tuned:
         async with seats:
             if fresh:
-                await _forgotten(at_work, _memory(job))
-            return await _through(at_work, job, laid.settings, tell)
+                await _forgotten(at_work, laid, _memory(job))
+            return await _through(at_work, job, laid, tell)
 
     tasks = [asyncio.ensure_future(one(job)) for job in laid.jobs]
     try:
@@ -121,17 +124,27 @@ async def _all(at_work: Trainer, laid: TunePlan, tell: Tell, *, fresh: bool) -> 
         await at_work.close()
 
 
-async def _forgotten(at_work: Trainer, memory: Memory) -> None:
+async def _forgotten(at_work: Trainer, laid: TunePlan, memory: Memory) -> None:
     """What was started and has not ended is stopped, and all that was noted is forgotten."""
     if not memory.fact("tuned"):
         await at_work.cancel(memory)
     memory.forget()
+    if laid.settings.trainer == "given":  # whoever gave it says that it is another one by now
+        memory.begun("")
 
 
-async def _through(at_work: Trainer, planned: Planned, settings: TuneSettings, tell: Tell) -> Tuned:
+def _one_of_many(laid: TunePlan) -> bool:
+    """Whether a recipe can bring several models. The engine learns the same from the same; a given id is a model."""
+    trainer = laid.settings.trainer
+    return not (trainer == "given" or (trainer == "openai" and laid.base.endpoint.embedded))
+
+
+async def _through(at_work: Trainer, planned: Planned, laid: TunePlan, tell: Tell) -> Tuned:
     files: Files = planned.write()
-    memory = _memory(planned)
+    memory, settings = _memory(planned), laid.settings
     job: Job = await at_work.start(files, planned.seed, memory)
+    if _one_of_many(laid):
+        memory.begun(job.id.replace(str(files.folder), ""))  # a folder may move, and has its models still
     told, begun = "", time.monotonic()
     most = math.inf if getattr(at_work, "limits", False) else 60 * settings.minutes
     while True:
@@ -165,10 +178,10 @@ def _model(laid: TunePlan, job: Planned, tuned: Tuned) -> TunedModel:
     free = Price() if endpoint.embedded else None
     tokens = tuned.train_tokens
     usd = job.cost.usd if tokens is None or price.train is None else price.train * tokens / 1e6
-    recipe = again(job.recipe, _memory(job).times)
+    recipe = again(job.recipe, _memory(job).which)
     model = Model(job.name, endpoint, tuned.model_id, price.serve or free, base.params, recipe)
-    rows = len(job.rows)
-    return TunedModel(model, recipe, base.name, job.arm, job.seed, rows, tokens, usd, tuned.seconds, job.folder)
+    about = (base.name, job.arm, job.seed, len(job.rows), tokens, usd, tuned.seconds, job.folder)
+    return TunedModel(model, recipe, *about, price.hosting_per_hour)
 
 
 def _memory(job: Planned) -> Memory:

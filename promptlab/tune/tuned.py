@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from promptlab.errors import BadInput, Problem
-from promptlab.records import Model
+from promptlab.records import Model, Price
 
 TABLE = "tuned.json"
+MOST = 1e18  # dollars, rows or tokens
 _TEXTS = ("name", "id", "base_url", "recipe", "base")
 _ADDRESSES = ("http://", "https://", "embedded@")
 
@@ -21,7 +22,8 @@ _ADDRESSES = ("http://", "https://", "embedded@")
 class TunedModel:
     """One tuned model: who answers, what it was made of, what it took. ``usd`` None = no price was given.
 
-    ``arm`` is what it was taught for ("" where nobody knows); ``recipe`` names it in keys of calls.
+    ``arm`` is what it was taught for ("" where nobody knows). ``recipe`` names it in keys of calls: all that it was
+    made of, and where that leaves open which model it is, which one (see Memory). ``hosting_per_hour``: US dollars.
     """
 
     model: Model
@@ -34,6 +36,7 @@ class TunedModel:
     usd: float | None
     seconds: float | None
     folder: Path
+    hosting_per_hour: float | None = None
 
     @property
     def row(self) -> dict[str, Any]:
@@ -52,6 +55,12 @@ class TunedModel:
             "seconds": self.seconds,
             "folder": self.folder.name,
         }
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """Its item of tuned.json: the row, and what its answers cost, for whoever names it where no price is said."""
+        price = None if self.model.price in (None, Price()) else asdict(self.model.price)
+        return {**self.row, "price": price, "hosting_per_hour": self.hosting_per_hour}
 
 
 def table(folder: Path) -> Path:
@@ -80,20 +89,22 @@ def kept(folder: Path) -> tuple[Mapping[str, Any], ...]:
 
 
 def plain(recipe: object) -> str:
-    """A recipe as a plan reckons it: without how often it was trained again."""
+    """A recipe as a plan reckons it: whichever model it brought."""
     return str(recipe).partition("-")[0]
 
 
-def again(recipe: str, times: int) -> str:
-    """The recipe of what was trained ``times`` times more after the first."""
-    return f"{recipe}-{times}" if times else recipe
+def again(recipe: str, which: str) -> str:
+    """The recipe of one model among those that a plan's recipe can bring; empty: there is only one."""
+    return f"{recipe}-{which}" if which else recipe
 
 
 def keep(folder: Path, models: Sequence[TunedModel]) -> None:
-    """Note these models beside those that are kept; another one of a name is replaced."""
-    names = {each.model.name for each in models}
-    others = [each for each in _mendable(folder) if each["name"] not in names]
-    _write(table(folder), [*others, *(each.row for each in models)])
+    """Note these models beside those that are kept; another one of a name is replaced. The last trained stands last."""
+    made = {each.model.name: each.entry for each in models}
+    old = {str(each["name"]): each for each in _mendable(folder)}
+    same = {name for name, each in made.items() if name in old and old[name]["recipe"] == each["recipe"]}
+    stay = [made.get(name, each) for name, each in old.items() if name in same or name not in made]
+    _write(table(folder), [*stay, *(each for name, each in made.items() if name not in same)])
 
 
 def forget(folder: Path, recipes: Iterable[str]) -> None:
@@ -120,10 +131,27 @@ def _flaw(each: object) -> str:
             return f"has no {name!r}"
     if not each["base_url"].startswith(_ADDRESSES):
         return f"has a base_url that is no address: {each['base_url'][:40]!r}"
-    for name in ("usd", "train_tokens", "rows"):
-        if not isinstance(each.get(name), (int, float, type(None))) or isinstance(each.get(name), bool):
+    for name in ("usd", "train_tokens", "rows", "hosting_per_hour"):
+        if not (each.get(name) is None or _amount(each[name])):
             return f"has {name!r} that is no number"
+    price = each.get("price")
+    if price is not None and price_of(each) is None:
+        return "has a 'price' that is none"
     return ""
+
+
+def price_of(about: Mapping[str, Any]) -> Price | None:
+    """What the answers of a kept model cost, as was said when it was trained; None where nobody said so."""
+    price = about.get("price")
+    if not isinstance(price, dict) or not _amount(price.get("input")) or not _amount(price.get("output")):
+        return None
+    cached = price.get("cached")
+    return Price(price["input"], price["output"], cached) if cached is None or _amount(cached) else None
+
+
+def _amount(value: object) -> bool:
+    """A number that a file may say of money, rows or tokens."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < MOST
 
 
 def _damaged(path: Path, why: str) -> BadInput:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from promptlab.endpoint import redact
 from promptlab.endpoint.batch.job import named, parsed
 from promptlab.endpoint.client import Answer
 from promptlab.endpoint.fault import AGAIN, Fault
+from promptlab.endpoint.hidden import Hidden
 from promptlab.endpoint.listing import models
 from promptlab.endpoint.patience import Patience
 from promptlab.endpoint.remedy import Place as Where
@@ -52,6 +54,8 @@ class Wire:
         self._endpoint = place.base.endpoint
         self._patience = Patience(self._endpoint, backoff)
         self._opened: openai.AsyncOpenAI | None = None
+        self.hidden = Hidden(place.url, place.api_key)
+        """What never gets into a text or a file."""
 
     @property
     def sdk(self) -> openai.AsyncOpenAI:
@@ -72,8 +76,9 @@ class Wire:
             self._opened = None
 
     async def answer(self, asking: Awaitable[Any], size: int = 0) -> Answer | Fault:
-        """What the server answers, whatever its status."""
-        return await answered(asking, self._endpoint.timeout + size / PER_SECOND)
+        """What the server answers, whatever its status; without the secrets that it repeats."""
+        value = await answered(asking, self._endpoint.timeout + size / PER_SECOND)
+        return self.hidden.cleaned(value) if isinstance(value, Answer) else value
 
     async def upload(self, name: str, content: bytes) -> str:
         """The id of the file."""
@@ -115,7 +120,7 @@ class Wire:
             return await self.answer(self.sdk.models.with_raw_response.list())
 
         outcome, _ = await self._patience.through(attempt)
-        return outcome.text if isinstance(outcome, Fault) and outcome.kind in UNHEARD else ""
+        return self.hidden.told(outcome.text) if isinstance(outcome, Fault) and outcome.kind in UNHEARD else ""
 
     async def speaks(self, model: str) -> str:
         """Why a model does not answer, asked for one token; empty if it does."""
@@ -126,7 +131,7 @@ class Wire:
             return parsed(await self.answer(chat.create(model=model, messages=asked, max_tokens=1)))
 
         outcome, _ = await self._patience.through(attempt)
-        return outcome.text if isinstance(outcome, Fault) and outcome.kind in MUTE else ""
+        return self.hidden.told(outcome.text) if isinstance(outcome, Fault) and outcome.kind in MUTE else ""
 
     async def knows(self, model: str) -> tuple[bool, tuple[str, ...]]:
         """Whether the endpoint has a model, and all that it lists; one that lists nothing is taken to have it."""
@@ -141,7 +146,7 @@ class Wire:
         """What ``attempt`` gives in the end. Raises Refused."""
         outcome, _ = await self._patience.through(attempt)
         if isinstance(outcome, Fault):
-            raise Refused(outcome, route)
+            raise Refused(replace(outcome, text=self.hidden.told(outcome.text)), route)
         return outcome
 
     async def said(self, refused: Refused) -> EndpointUnusable:
@@ -159,4 +164,4 @@ class Wire:
             text = f"{url}: {refused.route} brought nothing ({fault.text}). The same command goes on from here."
         else:
             text = remedy(fault, where)
-        return EndpointUnusable(redact.redact(text, redact.secrets(place.url, place.api_key)))
+        return EndpointUnusable(self.hidden.told(text))
