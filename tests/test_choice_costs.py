@@ -131,6 +131,7 @@ def test_a_models_end_is_what_doctor_was_told_and_a_tuned_one_ends_with_its_base
     assert shutdown("base-1", examined) == "2027-01-14"
     assert shutdown("ft:base-1:org::x", examined) == "2027-01-14"
     assert shutdown("b", examined) == shutdown("unknown", {}) == ""
+    assert shutdown("b", {}, {"b": {"shutdown_date": "soon"}}) == "", "no day"
     listed = {"b": {"id": "b", "shutdown_date": "2026-12-01"}, "base-1": {"shutdown_date": None}}
     assert shutdown("b", examined, listed) == "2026-12-01"
     assert shutdown("ft:base-1:org::x", examined, listed) == "2027-01-14"

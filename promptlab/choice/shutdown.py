@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 FACT = "shutdown_date"
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 def shutdown(model_id: str, examined: Mapping[str, Any], listed: Mapping[str, Mapping[str, Any]] | None = None) -> str:
@@ -18,5 +20,6 @@ def shutdown(model_id: str, examined: Mapping[str, Any], listed: Mapping[str, Ma
     days = []
     for name in (model_id, base):
         facts = [fact for models in examined.values() for fact in models.get(name, {}).get("facts", {}).values()]
-        days += [str(each[FACT])[:10] for each in (*facts, (listed or {}).get(name, {})) if each.get(FACT)]
+        said = [str(each.get(FACT))[:10] for each in (*facts, (listed or {}).get(name, {}))]
+        days += [each for each in said if _DAY.fullmatch(each)]
     return min(days, default="")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import Any
-from urllib.parse import quote, quote_plus, unquote, urlsplit
+from urllib.parse import urlsplit
 
 from promptlab.endpoint.client import Answer
 from promptlab.endpoint.redact import HIDDEN, redact, secrets
@@ -15,10 +14,10 @@ LEAST = 8
 
 
 class Hidden:
-    """The secrets of one address, in each of the forms in which HTTP may carry them."""
+    """The secrets of one address."""
 
     def __init__(self, url: str, api_key: str) -> None:
-        self._words = tuple(sorted({*secrets(url, api_key), *_forms(url, api_key)}, key=len, reverse=True))
+        self._words = secrets(url, api_key)
         self._long = tuple(each for each in self._words if len(each) >= LEAST)
 
     def told(self, text: str) -> str:
@@ -62,26 +61,3 @@ def flaw(url: str) -> str:
     if not known or not url.isprintable():
         return "that is no address"
     return "with a user, a password or a key in it" if "@" in parts.netloc or secrets(url, "") else ""
-
-
-def _forms(url: str, api_key: str) -> set[str]:
-    """As ``secrets`` has them, percent-encoded in other ways, and as what signs in with user and password."""
-    parts = urlsplit(url)
-    found = {form for each in (*secrets(url, api_key), api_key) if each for form in _encoded(each)}
-    if parts.username and not parts.password:  # a key as the user
-        found |= _encoded(unquote(parts.username))
-    if parts.password:
-        user = f"{unquote(parts.username or '')}:{unquote(parts.password)}"
-        found |= _encoded(user) | _encoded(base64.b64encode(user.encode()).decode())
-    return found
-
-
-def _encoded(word: str) -> set[str]:
-    upper = {quote(word, safe=""), quote(word), quote_plus(word)}
-    return {word, *upper, *(_lower(each) for each in upper)}
-
-
-def _lower(word: str) -> str:
-    """With its escapes in small letters."""
-    first, *rest = word.split("%")
-    return "%".join([first, *(each[:2].lower() + each[2:] for each in rest)])

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterable
-from urllib.parse import parse_qsl, quote, unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit, urlunsplit
 
 HIDDEN = "[redacted]"
 CUT = "…"
+ESCAPE = re.compile(r"%[0-9A-F]{2}")
 TOKENS = re.compile(r"(?i)(?<=bearer )\s*[\w.~+/*=-]{8,}|\b(?:sk|gsk|xai|pk|hf|rk)[-_][\w*.-]{8,}")
 
 
 def secrets(base_url: str, api_key: str) -> tuple[str, ...]:
-    """What must never be shown: the key, and what base_url carries in its credentials and query."""
+    """What must never be shown: the key, and what base_url carries in its credentials and query.
+
+    In each of the forms in which HTTP may carry it: percent-encoded in whichever way, and as user and password sign in.
+    """
     parts = urlsplit(base_url)
-    found = [api_key, parts.password or "", unquote(parts.password or "")]
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    found = [api_key, parts.password or "", password, "" if password else user]  # a key may stand as the user
     found += [value for _, value in parse_qsl(parts.query) if len(value) >= 12]
-    found += [quote(each, safe="") for each in found]
-    return tuple(sorted({each for each in found if each}, key=len, reverse=True))
+    if password:
+        found += [f"{user}:{password}", base64.b64encode(f"{user}:{password}".encode()).decode()]
+    forms = {form for each in found if each for form in _encoded(each)}
+    return tuple(sorted(forms, key=len, reverse=True))
+
+
+def _encoded(word: str) -> set[str]:
+    upper = {quote(word, safe=""), quote(word), quote_plus(word)}
+    return {word, *upper, *(ESCAPE.sub(lambda found: found[0].lower(), each) for each in upper)}
 
 
 def redact(text: str, hidden: Iterable[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from promptlab.endpoint.hidden import flaw
 from promptlab.errors import BadInput, nearest
 from promptlab.experiment.file import TuneFile
 from promptlab.experiment.sheet import Sheet, shown, spelt
@@ -115,8 +116,8 @@ def _suffix(sheet: Sheet, suffix: str | None) -> str:
 
 
 def _address(sheet: Sheet, url: str | None) -> str:
-    if url is not None and not url.startswith(("http://", "https://")):
-        sheet.add((NAME, "base_url"), f"`tune.base_url` is no address: {url!r}", "Like http://127.0.0.1:8000/v1.")
+    if url is not None and (why := flaw(url)):
+        sheet.add((NAME, "base_url"), f"`tune.base_url` is an address {why}", "Like http://127.0.0.1:8000/v1.")
     return url or ""
 
 

@@ -111,7 +111,7 @@ async def _all(at_work: Trainer, laid: TunePlan, tell: Tell, *, fresh: bool) -> 
     async def one(job: Planned) -> Tuned:
         async with seats:
             if fresh:
-                await _forgotten(at_work, laid, _memory(job))
+                await _forgotten(at_work, job, laid.settings, tell)
             return await _through(at_work, job, laid, tell)
 
     tasks = [asyncio.ensure_future(one(job)) for job in laid.jobs]
@@ -124,12 +124,16 @@ async def _all(at_work: Trainer, laid: TunePlan, tell: Tell, *, fresh: bool) -> 
         await at_work.close()
 
 
-async def _forgotten(at_work: Trainer, laid: TunePlan, memory: Memory) -> None:
+async def _forgotten(at_work: Trainer, job: Planned, settings: TuneSettings, tell: Tell) -> None:
     """What was started and has not ended is stopped, and all that was noted is forgotten."""
+    memory = _memory(job)
+    begun = any(map(memory.fact, ("job", "making", "process")))
     if not memory.fact("tuned"):
-        await at_work.cancel(memory)
+        said = await at_work.cancel(memory)
+        if begun:
+            tell(job.name, said)
     memory.forget()
-    if laid.settings.trainer == "given":  # whoever gave it says that it is another one by now
+    if settings.trainer == "given":  # whoever gave it says that it is another one by now
         memory.begun("")
 
 
