@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from promptlab.dataset import Dataset, load
-from promptlab.dataset.across import across
+from promptlab.dataset.across import noted
 from promptlab.dataset.file import capped
 from promptlab.dataset.leak import overlaps
 from promptlab.dataset.split import Shares, remember, split
@@ -58,9 +58,8 @@ class Rows:
 def read_rows(experiment: Experiment) -> Rows:
     """Load and split. Raises BadInput with the problems of all files at once."""
     rows = _one_file(experiment) if "all" in experiment.data.paths else _given_files(experiment)
-    torn = [] if rows.splits else across(rows.parts, rows.places, experiment.data.columns.group or "the group")
-    if torn:
-        raise BadInput(torn)
+    if not rows.splits:
+        rows = replace(rows, notes=(*rows.notes, *noted(rows.parts, experiment.data.columns.group or "group")))
     remedy = "Add rows, or use `split: all`."
     small = [
         experiment.problem(("data", "split"), f"the {name} split has {_counted(len(part))}", remedy)

@@ -1,4 +1,4 @@
-"""Groups across splits that files or a column give: an error that names the rows."""
+"""Groups across splits that files or a column give: told, and an error that names the rows where train is taught."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from promptlab.dataset.across import across
 from promptlab.errors import BadInput
 from promptlab.prepare import opened
 from promptlab.records import Example
+from promptlab.tune.plan import plan
+from promptlab.tune.settings import TuneSettings
 
 
 def some(name: str, group: str, row: int) -> Example:
@@ -34,7 +36,8 @@ def test_a_group_in_several_splits_is_named_with_a_row_of_each() -> None:
 
 def test_of_many_groups_the_first_are_named_and_the_others_counted() -> None:
     sides = [[some(f"{side}{k}", f"g{k}", k) for k in range(30)] for side in "ab"]
-    told = across({"dev": sides[0], "test": sides[1]}, {}, "g")
+    assert across({"dev": sides[0], "test": sides[1]}, {}, "g") == [], "nothing is trained on these"
+    told = across({"train": sides[0], "test": sides[1]}, {}, "g")
     assert len(told) == 11
     assert "20 more" in told[-1].message
 
@@ -49,7 +52,9 @@ def write(folder: Path, rows: list[dict[str, Any]], **data: Any) -> Path:
 
 
 @pytest.mark.parametrize("files", [True, False])
-def test_an_experiment_is_refused_where_files_or_a_column_tear_groups_apart(tmp_path: Path, files: bool) -> None:
+def test_groups_that_files_or_a_column_tear_apart_are_told_and_nothing_is_trained_on_them(
+    tmp_path: Path, files: bool
+) -> None:
     topics = ("billing", "delivery", "access")
     rows = [
         {"id": f"m{k}", "message": f"message {chr(97 + k)} {k * 37}", "topic": topics[k % 3], "customer": f"c{k // 3}",
@@ -62,9 +67,12 @@ def test_an_experiment_is_refused_where_files_or_a_column_tear_groups_apart(tmp_
     )
     assert len(opened(write(tmp_path / "whole", rows, **data)).rows.test) == 6
     rows[17]["customer"] = "c0"
+    torn = opened(write(tmp_path / "torn", rows, **data))
+    said = "1 group of `customer` with rows in several splits, like 'c0' (row 1 of train and row "
+    assert any(each.startswith(said) for each in torn.rows.notes), "a split by time, say: it is told, and mined"
     with pytest.raises(BadInput) as caught:
-        opened(write(tmp_path / "torn", rows, **data))
-    (problem,) = caught.value.problems
+        plan(torn, TuneSettings(sizes=(2,)))
+    (problem,) = [each for each in caught.value.problems if "group" in each.message]
     assert "the group 'c0' (customer) is in two splits: row 1 of train and row " in problem.message
     assert problem.path.endswith("test.jsonl" if files else "all.jsonl")
     assert problem.line == (6 if files else 18)

@@ -118,6 +118,23 @@ def test_other_rows_that_merely_have_the_ids_are_not_what_was_taught(own: Path) 
     assert opened(own, AGAIN).skewed == []
 
 
+def test_rows_of_one_pattern_that_have_the_ids_are_not_what_was_taught() -> None:
+    """A new file numbered from 1 on: its rows are as like to each training row as to any other."""
+
+    def rows(word: str) -> list[Example]:
+        return [
+            Example(str(k), {"m": f"please book a flight for {word}{k} from {word}{k}a to paris"}) for k in range(9)
+        ]
+
+    taught, new = rows("ann"), rows("bob")
+    known = Learned({each.id: sketch(each) for each in taught}, frozenset(map(mark, taught)))
+    assert known.among(new), "each is like its own number"
+    assert not known.numbers(new)
+    assert known.among(new, numbered=False) == []
+    assert known.numbers(taught)
+    assert known.numbers([*taught[:5], *new[5:]]), "most are what they were"
+
+
 def test_an_older_file_without_marks_goes_by_ids_alone_and_a_damaged_one_is_nobodys(own: Path) -> None:
     changed(own, lambda _, row: row)
     (kept,) = own.parent.glob("runs/tune/*/taught.json")

@@ -77,7 +77,10 @@ def test_where_no_list_says_whether_a_lost_creation_made_a_job_none_is_made_agai
     assert (len(server.jobs), "`tune.trainer: given`" in str(caught.value)) == (1, True)
     (said,) = cancel(asked, OPENAI)
     assert LOST in said
-    (made,) = tune(asked, OPENAI, yes=True, fresh=True)
+    notes = plan(asked, OPENAI).jobs[0].folder / "job.json"
+    assert f"remove {notes}: then the same command makes it" in str(caught.value)
+    notes.unlink()  # which makes this job alone anew: --fresh would train the others again
+    (made,) = tune(asked, OPENAI, yes=True)
     assert (made.model.id, len(server.jobs)) == ("ft:base:ftjob-2", 2)
 
 

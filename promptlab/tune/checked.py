@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from promptlab.dataset.across import across
 from promptlab.errors import BadInput, Problem, ordered
 from promptlab.prepare import Prepared
 from promptlab.records import Example
@@ -50,7 +51,9 @@ def check(prepared: Prepared, settings: TuneSettings, taught: Sequence[Rendered]
     bank = prepared.task.bank
     if bank is not None and source == "train" and {each.id for each in bank.demos} != {each.id for each in pool}:
         held["bank"] = bank.demos
-    problems: list[Problem] = []
+    given = source == "train" and not prepared.rows.splits
+    column = prepared.experiment.data.columns.group or "the group"
+    problems = across(prepared.rows.parts, prepared.rows.places, column) if given else []
     told: dict[str, list[str]] = {}
     secret = seen.index({name: held[name] for name in ("dev", "test")}, pool)
     for place, (_, rows, _) in enumerate(taught):

@@ -21,11 +21,23 @@ def claim(path: str) -> bool:
         file.flush()
         os.fsync(file.fileno())
     try:
+        return take(draft, path)
+    finally:
+        os.unlink(draft)  # noqa: PTH108 - as above
+
+
+def take(draft: str, path: str) -> bool:
+    """Whether ``path`` was not there and now holds what ``draft`` does; where links are not to be had, not at once."""
+    try:
         os.link(draft, path)
     except FileExistsError:
         return False
-    finally:
-        os.unlink(draft)  # noqa: PTH108 - as above
+    except OSError:
+        try:
+            with open(draft, "rb") as file, open(path, "xb") as made:  # noqa: PTH123 - as above
+                made.write(file.read())
+        except FileExistsError:
+            return False
     return True
 
 

@@ -20,6 +20,7 @@ from promptlab.tune.rows import TrainingRow
 
 WORDS, DIGITS = 8, 6  # words of a sketch, and hexadecimal digits of each
 ALIKE = 0.6  # of the sketch of two rows of one id
+NEARER = 0.3  # so much more of its own sketch than of another row's, on average
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +30,29 @@ class Learned:
     ids: Mapping[str, str] = field(default_factory=dict)
     marks: frozenset[str] = frozenset()
 
-    def among(self, examples: Iterable[Example]) -> list[Example]:
-        """Those of the examples that were taught."""
-        return [each for each in examples if self._has(each)]
+    def among(self, examples: Iterable[Example], *, numbered: bool = True) -> list[Example]:
+        """Those of the examples that were taught; ``numbered``: their ids are those of the training rows."""
+        return [each for each in examples if self._has(each, numbered=numbered)]
 
-    def _has(self, example: Example) -> bool:
+    def numbers(self, examples: Iterable[Example]) -> bool:
+        """Whether ids mean what they meant, and do not number other rows, as those of every new file from 1 on.
+
+        They do where half of the examples with the id of a training row say the same still, or where they are clearly
+        more like that row than like another one: rows made by one pattern are alike all the same.
+        """
+        known = [example for example in examples if example.id in self.ids]
+        if not self.marks or 2 * sum(mark(example) in self.marks for example in known) >= len(known):
+            return True
+        names = list(self.ids)
+        others = dict(zip(names, [*names[1:], names[0]], strict=True))
+        sketches = [(sketch(each), self.ids[each.id], self.ids[others[each.id]]) for each in known]
+        nearer = [_alike(now, own) - _alike(now, other) for now, own, other in sketches]
+        return sum(nearer) / len(nearer) >= NEARER
+
+    def _has(self, example: Example, *, numbered: bool) -> bool:
         if self.marks and mark(example) in self.marks:
             return True
-        known = self.ids.get(example.id)
+        known = self.ids.get(example.id) if numbered else None
         if known is None:
             return False
         return not known or _alike(known, sketch(example)) >= ALIKE

@@ -76,22 +76,22 @@ class Making:
     async def _listed(self, memory: Memory) -> dict[str, Any] | None:
         after = ""
         for _ in range(PAGES):
-            page = await self._page(after)
+            page = await self._page(after, memory)
             jobs = [each for each in page["data"] if isinstance(each, dict) and isinstance(each.get("id"), str)]
             for each in jobs:
                 if each["id"] and _same(each, memory):
                     return each
             if any(_nameless(each, memory) for each in jobs):
-                raise self._untold("it lists jobs without metadata and files")
+                raise self._untold(memory, "it lists jobs without metadata and files")
             if not page.get("has_more"):
                 return None
             last = jobs[-1]["id"] if jobs else ""
             if not last or last == after:
-                raise self._untold("its list does not go on where it says that there is more")
+                raise self._untold(memory, "its list does not go on where it says that there is more")
             after = last
         return None
 
-    async def _page(self, after: str) -> dict[str, Any]:
+    async def _page(self, after: str, memory: Memory) -> dict[str, Any]:
         """One page of the list."""
         more = {"after": after} if after else {}
         try:
@@ -99,17 +99,17 @@ class Making:
         except Refused as refused:
             if refused.fault.kind in LATER or refused.fault.text.startswith("HTTP 401"):
                 raise
-            raise self._untold(refused.fault.text) from None
+            raise self._untold(memory, refused.fault.text) from None
         if not page or not isinstance(page.get("data"), list):
-            raise self._untold("it keeps no list of jobs" if not page else "its list of jobs is none")
+            raise self._untold(memory, "it keeps no list of jobs" if not page else "its list of jobs is none")
         return page
 
-    def _untold(self, why: str) -> EndpointUnusable:
+    def _untold(self, memory: Memory, why: str) -> EndpointUnusable:
         return EndpointUnusable(
             f"{shown(self._place.url)}: a job was asked for and the answer did not come, and the endpoint does not "
             f"say which jobs there are ({why}): nobody can tell whether it was made. None is made again, for both "
             "would be paid. Look there: if it is there, name its model with `tune.trainer: given` once it has ended; "
-            "if it is not, --fresh trains anew."
+            f"if it is not, remove {memory.path}: then the same command makes it."
         )
 
     def _asked(self, seed: int, uploaded: tuple[str, str], name: str) -> dict[str, Any]:

@@ -7,11 +7,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from promptlab.errors import BadInput, Problem
+from promptlab.tune.launch import take
 
 LAUNCH = Path(__file__).with_name("launch.py")
 
@@ -56,8 +56,7 @@ def claimed(claim: Path) -> list[Any] | None:
     """The process that took the claim; None if none did, and then none will any more."""
     draft = claim.with_name(f"{claim.name}.{os.getpid()}")
     draft.write_text("null", encoding="utf-8")
-    with suppress(FileExistsError):
-        os.link(draft, claim)
+    take(str(draft), str(claim))
     draft.unlink()
     try:
         value = json.loads(claim.read_text(encoding="utf-8"))

@@ -11,7 +11,7 @@ from promptlab.endpoint.retry import Backoff
 from promptlab.tune.trainer import Place, Tuned
 from promptlab.tune.wire import Wire
 
-SERVE = "Serve it there, or say where it is served with `tune.base_url`; then the same command goes on (--fresh trains anew)"
+SERVE = "Serve it there, or say where with `tune.base_url`; then the same command goes on (--fresh trains anew)"
 FOLDER = (
     "`transformers serve` answers for any folder by its path, `vllm serve FOLDER` for that one: start one, say where "
     "with `tune.base_url`, and the same command goes on"

@@ -186,7 +186,9 @@ class Skews:
     def remembered(self, name: str) -> dict[str, list[Example]]:
         """By split, the scored rows that the model of this name was taught."""
         known = self.learned.get(name, Learned())
-        found = {split: known.among(examples) for split, examples in self.held.items()}
+        now = {each.id: each for examples in (self.examples.values(), *self.held.values()) for each in examples}
+        numbered = known.numbers(now.values())
+        found = {split: known.among(examples, numbered=numbered) for split, examples in self.held.items()}
         return {split: examples for split, examples in found.items() if examples}
 
 
