@@ -86,12 +86,15 @@ def _importable(base: Path, module: str) -> Iterator[None]:
 
     A module of the same name that another experiment brought gives way; one of Python's or ours never does.
     """
-    folders = [str(base.resolve()), str(Path.cwd())]
     root = module.partition(".")[0]
+    known = root in sys.stdlib_module_names or root == "promptlab"
+    if known and module in sys.modules:  # it stays: looking through all folders again would change nothing
+        yield
+        return
+    folders = [str(base.resolve()), str(Path.cwd())]
     importlib.invalidate_caches()
     here = importlib.machinery.PathFinder.find_spec(root, folders)
     there = getattr(sys.modules.get(root), "__spec__", None)
-    known = root in sys.stdlib_module_names or root == "promptlab"
     if here and there and not known and _home(here) != _home(there):
         for each in [each for each in sys.modules if each == root or each.startswith(f"{root}.")]:
             del sys.modules[each]

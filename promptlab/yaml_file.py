@@ -11,6 +11,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -179,13 +180,10 @@ def read_text(path: Path) -> str:
 
 def _compose(text: str, reader: _Reader) -> Any:
     """Compose the node tree; an error of the library becomes a sentence."""
-    from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an anchor may be given again in YAML 1.2
-            return YAML(typ="safe", pure=True).compose(text)
+        return _nodes(text)
     except MarkedYAMLError as error:
         problem, mark = _sentence(error)
         line = reader.line(mark)
@@ -206,6 +204,16 @@ def _compose(text: str, reader: _Reader) -> Any:
     ):  # ruamel on malformed tags and directives
         line, problem = 0, ("this is not YAML", "Check tags ('!') and directives ('%').")
     raise BadInput([Problem(problem[0], reader.path, line, problem[1])])
+
+
+@lru_cache(maxsize=32)
+def _nodes(text: str) -> Any:
+    """The node tree, which nobody changes: one command reads the same front matter and experiment several times."""
+    from ruamel.yaml import YAML
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an anchor may be given again in YAML 1.2
+        return YAML(typ="safe", pure=True).compose(text)
 
 
 def _sentence(error: Any) -> tuple[tuple[str, str], Any]:
