@@ -907,6 +907,14 @@ def test_a_short_key_is_hidden_as_a_word_and_does_not_eat_the_text() -> None:
     assert redact.redact("key x is bad: exit", ("x",)) == "key [redacted] is bad: exit"
 
 
+@pytest.mark.parametrize("key", ["sk-abcdefgh1", "hf_" + "abcdefghij" * 3, "sk-****", "bearer somethinglong"])
+def test_what_looks_like_anybody_s_key_is_hidden_and_names_are_not(key: str) -> None:
+    """A server may echo a key that is not ours; models and packages have names that begin like one."""
+    told = redact.redact(f"wrong: {key}*****, tried hf-internal-testing/tiny and sk-learn-pipeline", ())
+    assert key.rsplit(maxsplit=1)[-1] not in told
+    assert told.endswith("tried hf-internal-testing/tiny and sk-learn-pipeline")
+
+
 def test_no_log_record_holds_the_key_or_the_prompt(server: FaultServer, caplog: pytest.LogCaptureFixture) -> None:
     server.script(error(500, KEY), error(400, KEY))
     with caplog.at_level(logging.DEBUG):

@@ -13,12 +13,11 @@ from promptlab.tune.cost import TuneCost
 from promptlab.tune.plan import Planned as Job
 from promptlab.tune.plan import plan
 from promptlab.tune.settings import TuneSettings
+from promptlab.tune.trainer import outside
 from promptlab.tune.tune import quiet, tune
 
 Tell = Callable[[str, str], None]
 """Hears of progress: (the tuned model's name, a line)."""
-OURS = ("none", "given")
-"""Trainers that start nothing outside of promptlab."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +48,7 @@ def lacking(prepared: Prepared, tuned: TunedModels, arms: Sequence[str]) -> Trai
     waiting = tuple(arm for arm in arms if "tuned" in arm and of(tuned.missing, arm))
     jobs = tuple(job for job in tuned.missing if any(of([job], arm) for arm in waiting))
     base = prepared.task.models.get(settings.base)
-    ours = settings.trainer in OURS or (settings.trainer == "openai" and base is not None and base.endpoint.embedded)
-    return Training(settings, jobs, waiting, bool(jobs) and not ours)
+    return Training(settings, jobs, waiting, bool(jobs) and outside(settings.trainer, base))
 
 
 def check_price(prepared: Prepared, training: Training) -> None:

@@ -33,6 +33,7 @@ def tune(
     from promptlab.prepare import opened
     from promptlab.tune.plan import plan
     from promptlab.tune.settings import TuneSettings
+    from promptlab.tune.trainer import outside
     from promptlab.tune.tune import cancel
     from promptlab.tune.tune import tune as train
 
@@ -44,7 +45,8 @@ def tune(
         return
     laid = plan(prepared, settings)
     say(out, *lines(laid))
-    if not yes and _external(laid):
+    external = outside(settings.trainer, laid.base)
+    if not yes and external:
         if not (out.is_terminal and sys.stdin.isatty()):
             say(out, *_written(laid))
         elif not typer.confirm("Start?", default=True, err=as_json):
@@ -52,7 +54,7 @@ def tune(
             raise typer.Exit(0)
         else:
             yes = True
-    with training(out, about(laid), quick=not _external(laid)) as tell:
+    with training(out, about(laid), quick=not external) as tell:
         models = train(prepared, settings, yes=yes, fresh=fresh, planned=laid, tell=tell)
     if as_json:
         print_json([each.row | {"folder": str(each.folder)} for each in models])
@@ -60,13 +62,6 @@ def tune(
     if settings.trainer == "none":
         say(out, *_written(laid))
     say(out, *(told(each, known=tell.knew(each.model.name)) for each in models), *use(experiment, sets, models))
-
-
-def _external(laid: TunePlan) -> bool:
-    settings = laid.settings
-    return settings.trainer not in ("none", "given") and not (
-        settings.trainer == "openai" and laid.base.endpoint.embedded
-    )
 
 
 def _written(laid: TunePlan) -> list[str]:

@@ -10,9 +10,8 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit, urluns
 HIDDEN = "[redacted]"
 CUT = "…"
 ESCAPE = re.compile(r"%[0-9A-F]{2}")
-TOKENS = re.compile(  # with a figure, or masked: `hf-internal-testing` is a name
-    r"(?i)(?<=bearer )(?=\s*[\w.~+/=-]*[\d*])\s*[\w.~+/*=-]{8,}"
-    r"|\b(?:sk|gsk|xai|pk|hf|rk)[-_](?=[\w.-]*[\d*])[\w*.-]{8,}"
+TOKENS = re.compile(  # a key has a figure, a mask or a long run of letters: `hf-internal-testing` is a name
+    r"(?i)(?<=bearer )\s*[\w.~+/*=-]{8,}|\b(?:sk|gsk|xai|pk|hf|rk)[-_](?=[\w.-]*[\d*]|\w{20})[\w*.-]{8,}"
 )
 
 

@@ -16,6 +16,8 @@ from promptlab.tune.settings import TuneSettings
 State = Literal["queued", "running", "written", "succeeded", "failed", "cancelled"]
 OWN = "Your own is package.module:name, called with a Place."
 ENDED = ("written", "succeeded", "failed", "cancelled")
+INSIDE = ("none", "given")
+"""Trainers that start nothing outside of promptlab."""
 """``written``: the files are there, and nothing was trained."""
 
 
@@ -73,6 +75,15 @@ class Place:
     folder: Path
     url: str = ""
     api_key: str = ""
+
+
+def outside(name: str, base: Model | None) -> bool:
+    """Whether a trainer of that name spends something or leaves the machine, as far as can be told before it is made.
+
+    One's own does until it says otherwise (``external``).
+    """
+    engine = name == "openai" and base is not None and base.endpoint.embedded
+    return name not in INSIDE and not engine
 
 
 class Trainer(Protocol):
